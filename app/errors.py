@@ -1,0 +1,105 @@
+"""The errors of the domain. Each knows a stable `code`; none knows HTTP (`app.api.problems` does).
+
+PillarboxError
+    InvalidRequest          a field cannot be accepted: `fields` name each by JSON pointer
+    TooLarge                the request exceeds a limit that the settings name
+    Unauthenticated         no key, or not one of ours
+    Forbidden               the key lacks the scope
+    NotFound                no such thing in this project
+    IdempotencyConflict     the key was used before with another payload
+    SpoolError              Redis cannot take or give mail now; try again later
+        SpoolUnavailable    away, loading, or not answering
+        SpoolFull           out of memory or disk, or read-only
+    ConfigurationError      the settings contradict each other or the machine; ends the start
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One refused field: where it stands (RFC 6901 pointer), a stable code, and what to do about it."""
+
+    pointer: str
+    code: str
+    detail: str
+
+
+class PillarboxError(Exception):
+    """Base of all errors that this project raises on purpose."""
+
+    code = "error"
+
+    def __init__(self, detail: str) -> None:
+        """Keep one sentence for the person who has to act."""
+        super().__init__(detail)
+        self.detail = detail
+
+
+class InvalidRequest(PillarboxError):
+    """One or more fields cannot be accepted; nothing was stored."""
+
+    code = "invalid_request"
+
+    def __init__(self, fields: tuple[FieldError, ...], detail: str = "") -> None:
+        """Keep the refused fields, in the order they were found."""
+        super().__init__(
+            detail or "; ".join(f"{field.pointer}: {field.detail}" for field in fields)
+        )
+        self.fields = fields
+
+
+class TooLarge(PillarboxError):
+    """The request exceeds a limit; nothing was stored."""
+
+    code = "too_large"
+
+
+class Unauthenticated(PillarboxError):
+    """No usable API key came with the request."""
+
+    code = "unauthenticated"
+
+
+class Forbidden(PillarboxError):
+    """The API key does not have the scope that the call needs."""
+
+    code = "forbidden"
+
+
+class NotFound(PillarboxError):
+    """There is no such thing in the caller's project."""
+
+    code = "not_found"
+
+
+class IdempotencyConflict(PillarboxError):
+    """The idempotency key belongs to a request with another payload."""
+
+    code = "idempotency_conflict"
+
+
+class SpoolError(PillarboxError):
+    """Redis cannot keep or give mail now. `retry_after_s` says when asking again makes sense."""
+
+    code = "spool_unavailable"
+    retry_after_s = 5
+
+
+class SpoolUnavailable(SpoolError):
+    """Redis is away, loading its data, or does not answer in time."""
+
+
+class SpoolFull(SpoolError):
+    """Redis refuses writes: memory or disk is full, or it is a read-only replica."""
+
+    code = "spool_full"
+    retry_after_s = 30
+
+
+class ConfigurationError(PillarboxError):
+    """The settings, or the machine they meet, do not allow a start."""
+
+    code = "configuration"

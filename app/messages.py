@@ -1,0 +1,150 @@
+"""Messages: what an accepted request becomes, and how the status of each recipient may change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from types import MappingProxyType
+
+from app.events import Delivery
+from app.ids import MessageId, ProjectId, RecipientId, recipient_id
+from app.mail.address import Mailbox
+from app.mail.content import Attachment
+
+
+class Stream(StrEnum):
+    """Which of a project's two kinds of mail a message is; each has lanes of its own."""
+
+    TRANSACTIONAL = "transactional"
+    """One person caused it and waits for it."""
+    BULK = "bulk"
+    """Many get it at once."""
+
+
+class Field(StrEnum):
+    """Where a recipient was named in the request."""
+
+    TO = "to"
+    """In the To header field."""
+    CC = "cc"
+    """In the Cc header field."""
+    BCC = "bcc"
+    """Nowhere but in the envelope."""
+
+
+class Status(StrEnum):
+    """Where a recipient stands."""
+
+    QUEUED = "queued"
+    """Not tried yet."""
+    DEFERRED = "deferred"
+    """Tried, and will be tried again."""
+    DELIVERED = "delivered"
+    """Taken by the receiving system."""
+    BOUNCED = "bounced"
+    """Refused for good."""
+    EXPIRED = "expired"
+    """Its time ended."""
+
+
+TRANSITIONS: Mapping[Status, frozenset[Status]] = MappingProxyType(
+    {
+        Status.QUEUED: frozenset(
+            {Status.DEFERRED, Status.DELIVERED, Status.BOUNCED, Status.EXPIRED}
+        ),
+        Status.DEFERRED: frozenset(
+            {Status.DEFERRED, Status.DELIVERED, Status.BOUNCED, Status.EXPIRED}
+        ),
+        Status.DELIVERED: frozenset(),
+        Status.BOUNCED: frozenset(),
+        Status.EXPIRED: frozenset(),
+    }
+)
+
+
+def is_final(status: Status) -> bool:
+    """Tell whether nothing can change any more for a recipient of this status."""
+    return not TRANSITIONS[status]
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A request to send, checked field by field but not yet a message. Bcc stands only here."""
+
+    sender: Mailbox
+    to: tuple[Mailbox, ...]
+    cc: tuple[Mailbox, ...] = ()
+    bcc: tuple[Mailbox, ...] = ()
+    reply_to: tuple[Mailbox, ...] = ()
+    subject: str = ""
+    text: str | None = None
+    html: str | None = None
+    attachments: tuple[Attachment, ...] = ()
+    headers: tuple[tuple[str, str], ...] = ()
+    tags: tuple[str, ...] = ()
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    stream: Stream = Stream.TRANSACTIONAL
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """One envelope address of a message."""
+
+    address: str
+    domain: str
+    field: Field
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What was accepted; it never changes. The bytes on the wire are kept beside it."""
+
+    id: MessageId
+    project: ProjectId
+    stream: Stream
+    mail_from: str
+    sender: str
+    subject: str
+    recipients: tuple[Recipient, ...]
+    tags: tuple[str, ...]
+    metadata: Mapping[str, str]
+    created_at: datetime
+    expires_at: datetime
+    size_bytes: int
+
+    def recipient_id(self, index: int) -> RecipientId:
+        """Return the id of the recipient at `index`."""
+        return recipient_id(self.id, index)
+
+
+@dataclass(frozen=True, slots=True)
+class RecipientState:
+    """Where one recipient stands. `attempts` counts verdicts of the receiver (and no trouble on the way);
+    `interruptions` counts claims whose worker was lost."""
+
+    status: Status = Status.QUEUED
+    attempts: int = 0
+    interruptions: int = 0
+    due_at: datetime | None = None
+    last: Delivery | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MessageView:
+    """A message with the state of each of its recipients, in their order."""
+
+    message: Message
+    states: tuple[RecipientState, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The answer to an accepted request: it is on disk. `replayed` tells a repeated idempotency key."""
+
+    message: MessageId
+    recipients: tuple[Recipient, ...]
+    created_at: datetime
+    replayed: bool = False

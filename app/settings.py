@@ -1,0 +1,275 @@
+"""The settings: one frozen tree, read once by `main` and handed out group by group.
+
+Each comes from the environment as `PILLARBOX_<GROUP>__<NAME>` (`PILLARBOX_REDIS__URL`). Lists are JSON
+(`PILLARBOX_DNS__NAMESERVERS='["127.0.0.1:5353"]'`), durations are seconds or ISO 8601 (`PT15M`).
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from app.errors import ConfigurationError
+
+Network = IPv4Network | IPv6Network
+Seconds = Annotated[timedelta, Field(gt=timedelta(0))]
+Count = Annotated[int, Field(ge=1)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+_HOST_NAME = re.compile(r"(?=.{1,253}\Z)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.?)+\Z", re.IGNORECASE)
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class RedisSettings(_Group):
+    """Where the queue lives."""
+
+    url: str = "redis://127.0.0.1:6379/0"
+    """`redis://`, `rediss://` or `unix://`; Valkey 8 or Redis 7.2 and later."""
+    prefix: Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,32}$")] = "pillarbox"
+    """First part of every key, so that several installations can share one server."""
+    connections: Count = 256
+    """Connections of one process at most."""
+    timeout: Seconds = timedelta(seconds=5)
+    """How long one command may take before Redis counts as away."""
+    require_durable: bool = False
+    """Refuse to start where Redis does not fsync each write or may evict keys."""
+    headroom: Annotated[float, Field(gt=0, le=1)] = 0.85
+    """Part of Redis' `maxmemory` above which no new mail is accepted, so that old mail can finish."""
+
+
+class ApiSettings(_Group):
+    """The HTTP side."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on."""
+    port: Port = 8080
+    """Port to listen on."""
+    max_body_bytes: Count = 40_000_000
+    """Largest request body."""
+    max_message_bytes: Count = 30_000_000
+    """Largest composed message, before signing."""
+    max_recipients: Count = 100
+    """Recipients of one message: to, cc and bcc together."""
+    max_attachments: Count = 100
+    """Attachments of one message."""
+    key_cache: Seconds = timedelta(seconds=2)
+    """How long a revoked API key may still be accepted."""
+
+
+class SmtpTimeouts(_Group):
+    """How long each step of an SMTP session may take (RFC 5321 §4.5.3.2)."""
+
+    connect: Seconds = timedelta(seconds=15)
+    """TCP connection; after it the next address is tried."""
+    greeting: Seconds = timedelta(minutes=5)
+    """The 220 greeting."""
+    ehlo: Seconds = timedelta(minutes=5)
+    """EHLO, HELO and STARTTLS with its handshake."""
+    mail: Seconds = timedelta(minutes=5)
+    """MAIL FROM."""
+    rcpt: Seconds = timedelta(minutes=5)
+    """Each RCPT TO."""
+    data: Seconds = timedelta(minutes=2)
+    """DATA, up to the 354."""
+    block: Seconds = timedelta(minutes=3)
+    """Each block of the message body, until the peer has taken it."""
+    dot: Seconds = timedelta(minutes=10)
+    """The final dot; too short a wait makes duplicates."""
+    quit: Seconds = timedelta(seconds=5)
+    """QUIT and RSET; nobody's mail depends on them."""
+
+
+class DeliverySettings(_Group):
+    """How mail is carried."""
+
+    smtp_port: Port = 25
+    """Port of the receiving hosts."""
+    ehlo_name: str = Field(default_factory=socket.getfqdn)
+    """Our name in EHLO: a name that resolves to the sending address (RFC 5321 §4.1.1.1)."""
+    allowed_networks: tuple[Network, ...] = ()
+    """Private or loopback networks that mail may nevertheless be sent to."""
+    catch_all: str | None = None
+    """`host:port` that takes every mail instead of the recipient's MX; for development."""
+    retry_after: tuple[Seconds, ...] = tuple(
+        timedelta(minutes=m) for m in (1, 5, 15, 30, 60, 120, 240, 360)
+    )
+    """Waits after the first, second, … deferral of a recipient; the last one repeats."""
+    retry_jitter: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """Each wait is made longer or shorter by up to this part of it."""
+    site_back_off: tuple[Seconds, ...] = tuple(timedelta(seconds=s) for s in (30, 60, 120, 300))
+    """Waits of a whole lane after its first, second, … failure to reach any host."""
+    expires_after: Seconds = timedelta(days=4)
+    """How long a message is tried where it does not say."""
+    max_expires_after: Seconds = timedelta(days=14)
+    """The longest life a message may ask for."""
+    lane_drains: Count = 20
+    """Drains, and so connections, that one lane may have at a time."""
+    mails_per_drain: Count = 4
+    """Due mails a lane must have for each further drain."""
+    drain_time: Seconds = timedelta(seconds=20)
+    """How long one drain may run before the lane goes to the end of the line."""
+    drain_mails: Count = 1_000
+    """How many mails one drain may carry before the lane goes to the end of the line."""
+    lease: Seconds = timedelta(seconds=30)
+    """How long a drain keeps its claim without renewing it."""
+    addresses_per_attempt: Count = 5
+    """Addresses of hosts that one attempt tries at most."""
+    sessions_per_attempt: Count = 2
+    """Hosts that answered and that one attempt speaks to at most."""
+    recipients_per_transaction: Count = 100
+    """Recipients in one SMTP transaction (RFC 5321 §4.5.3.1.8)."""
+    connection_mails: Count = 1_000
+    """Mails carried over one connection at most."""
+    connection_idle: Seconds = timedelta(seconds=10)
+    """How long an unused connection is kept."""
+    timeouts: SmtpTimeouts = SmtpTimeouts()
+
+    @field_validator("ehlo_name")
+    @classmethod
+    def _is_host_name(cls, value: str) -> str:
+        if not _HOST_NAME.match(value):
+            raise ValueError(
+                f"{value!r} is no host name; set the name your sending address resolves to"
+            )
+        return value
+
+
+class DnsSettings(_Group):
+    """How names are looked up."""
+
+    nameservers: tuple[str, ...] = ()
+    """Resolvers as `ip` or `ip:port`; those of the system where empty."""
+    query_timeout: Seconds = timedelta(seconds=3)
+    """How long one resolver may take for one question."""
+    budget: Seconds = timedelta(seconds=12)
+    """How long all questions of one look-up may take together."""
+    max_ttl: Seconds = timedelta(hours=1)
+    """Longest time that an answer is kept, whatever its TTL."""
+
+
+class WebhookSettings(_Group):
+    """How applications are told."""
+
+    allowed_networks: tuple[Network, ...] = ()
+    """Private or loopback networks that endpoints may nevertheless be in; `http://` is allowed there."""
+    timeout: Seconds = timedelta(seconds=15)
+    """How long one post may take, from the look-up to the status line."""
+    retry_after: tuple[Seconds, ...] = tuple(
+        timedelta(seconds=s) for s in (5, 60, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)
+    )
+    """Waits after the first, second, … failed post of an event; when they are used up it is given up."""
+    back_off: tuple[Seconds, ...] = tuple(timedelta(seconds=s) for s in (0.001, 1, 5, 30, 60))
+    """Waits of an endpoint after its first, second, … failure in a row; the last one repeats."""
+    max_endpoints: Count = 20
+    """Endpoints of one project."""
+    max_waiting: Count = 100_000
+    """Events waiting for one endpoint; when there are more, new ones are not queued for it."""
+    drains: Count = 4
+    """Drains of one endpoint at a time."""
+
+
+class DkimSettings(_Group):
+    """The keys that sign."""
+
+    directory: Path | None = None
+    """Folder with `<domain>/<selector>.pem`, RSA or Ed25519; all keys of a domain sign."""
+    required: bool = True
+    """Refuse mail from a domain without a key."""
+
+
+class WorkerSettings(_Group):
+    """The worker process."""
+
+    jobs: Count = 500
+    """Drains one process runs at a time."""
+    poll: Seconds = timedelta(milliseconds=25)
+    """How often the process asks for new jobs."""
+    health_host: str = "127.0.0.1"
+    """Address of the worker's `/healthz` and `/metrics`."""
+    health_port: Port = 8081
+    """Port of the worker's `/healthz` and `/metrics`."""
+    drain_on_stop: Seconds = timedelta(seconds=630)
+    """How long a stopping worker waits for sessions that have sent their final dot."""
+
+
+class RetentionSettings(_Group):
+    """What is kept when all is done."""
+
+    settled: Seconds = timedelta(days=3)
+    """How long a finished message can be asked about."""
+    idempotency: Seconds = timedelta(hours=24)
+    """How long an idempotency key is remembered."""
+
+
+class MailboxSettings(_Group):
+    """The catch-all mailbox of development."""
+
+    directory: Path | None = None
+    """Folder of the mails it took; the page `/mailbox` shows them where this is set."""
+
+
+class LogSettings(_Group):
+    """What is written to standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least severe level that is written."""
+    format: Literal["json", "text"] = "json"
+    """One JSON object a line, or text for people."""
+
+
+class Settings(BaseSettings):
+    """All settings of one process."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="PILLARBOX_", env_nested_delimiter="__", frozen=True, extra="forbid"
+    )
+
+    redis: RedisSettings = RedisSettings()
+    api: ApiSettings = ApiSettings()
+    delivery: DeliverySettings = Field(default_factory=DeliverySettings)
+    dns: DnsSettings = DnsSettings()
+    webhooks: WebhookSettings = WebhookSettings()
+    dkim: DkimSettings = DkimSettings()
+    worker: WorkerSettings = WorkerSettings()
+    retention: RetentionSettings = RetentionSettings()
+    mailbox: MailboxSettings = MailboxSettings()
+    log: LogSettings = LogSettings()
+
+    @model_validator(mode="after")
+    def _agree(self) -> Settings:
+        if self.delivery.expires_after > self.delivery.max_expires_after:
+            raise ValueError("delivery.expires_after is longer than delivery.max_expires_after")
+        if self.dkim.required and self.dkim.directory is None:
+            raise ValueError(
+                "dkim.required is true but dkim.directory is not set: name the folder of the keys "
+                "(`pillarbox dkim create` makes them), or set PILLARBOX_DKIM__REQUIRED=false"
+            )
+        return self
+
+
+def read_settings() -> Settings:
+    """Read the settings from the environment.
+
+    Raises ConfigurationError with one line for each contradiction or bad value.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        lines = (f"{_variable(item['loc'])}: {item['msg']}" for item in error.errors())
+        raise ConfigurationError("\n".join(lines)) from error
+
+
+def _variable(location: tuple[int | str, ...]) -> str:
+    return (
+        "PILLARBOX_" + "__".join(str(part) for part in location).upper() if location else "settings"
+    )

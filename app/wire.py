@@ -1,0 +1,60 @@
+"""Events as applications see them: one form for webhooks and for the history of a message."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TypeAlias
+
+import orjson
+
+from app.events import Delivery, Event
+
+Json: TypeAlias = "str | int | bool | list[Json] | dict[str, Json] | None"
+
+
+def rfc3339(moment: datetime) -> str:
+    """Return a time in UTC, to the millisecond, as RFC 3339 §5.6 writes it: `2026-01-31T09:30:00.000Z`."""
+    return f"{moment.astimezone(UTC).isoformat(timespec='milliseconds').removesuffix('+00:00')}Z"
+
+
+def event_json(event: Event) -> dict[str, Json]:
+    """Return an event as JSON: `id`, `type`, `timestamp` and `data`."""
+    record = event.record
+    data: dict[str, Json] = {
+        "message_id": record.message,
+        "recipient_id": record.recipient,
+        "address": record.address,
+        "sequence": event.sequence,
+        "tags": list(record.tags),
+        "metadata": dict(record.metadata),
+    }
+    if record.delivery:
+        data["delivery"] = delivery_json(record.delivery)
+    return {
+        "id": record.id,
+        "type": record.type.value,
+        "timestamp": rfc3339(record.timestamp),
+        "data": data,
+    }
+
+
+def delivery_json(delivery: Delivery) -> dict[str, Json]:
+    """Return how a try went, as JSON; what is not known is null."""
+    reply, peer, next_at = delivery.reply, delivery.peer, delivery.next_attempt_at
+    return {
+        "category": delivery.category.value if delivery.category else None,
+        "code": reply.code if reply else None,
+        "enhanced_code": reply.enhanced if reply else None,
+        "text": reply.text if reply else delivery.text,
+        "host": peer.host if peer else None,
+        "ip": peer.address if peer else None,
+        "tls": peer.tls if peer else None,
+        "final": delivery.final,
+        "in_doubt": delivery.in_doubt,
+        "next_attempt_at": rfc3339(next_at) if next_at else None,
+    }
+
+
+def event_bytes(event: Event) -> bytes:
+    """Return an event as the bytes of a webhook's body."""
+    return orjson.dumps(event_json(event))
