@@ -1,0 +1,89 @@
+"""The wall to the Redis library: connections, scripts, and foreign errors translated once."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TypeAlias
+
+from redis import asyncio as redis_asyncio
+from redis import exceptions
+
+from app.errors import SpoolError, SpoolFull, SpoolUnavailable
+from app.settings import RedisSettings
+from app.spool.keyspace import Keyspace
+
+Argument: TypeAlias = str | bytes | int | float
+Reply: TypeAlias = "bytes | int | list[Reply] | None"
+
+_FULL = ("OOM", "MISCONF", "READONLY")
+_AWAY = ("LOADING", "MASTERDOWN", "NOREPLICAS", "CLUSTERDOWN", "TRYAGAIN", "BUSY")
+
+
+def translate(error: Exception) -> SpoolError | None:
+    """Return what a Redis error means here, or None if it is a fault of ours."""
+    if isinstance(error, exceptions.ConnectionError | exceptions.TimeoutError | OSError):
+        return SpoolUnavailable(f"Redis does not answer: {error}")
+    text = f"{type(error).__name__} {error}"
+    if isinstance(error, exceptions.ReadOnlyError | exceptions.OutOfMemoryError) or any(
+        word in text for word in _FULL
+    ):
+        return SpoolFull(f"Redis takes no writes: {error}")
+    if any(word in text for word in _AWAY):
+        return SpoolUnavailable(f"Redis is not ready: {error}")
+    return None
+
+
+class Script:
+    """One atomic step: a Lua text with what it builds on, known to Redis by its digest."""
+
+    def __init__(self, text: str) -> None:
+        """Keep the whole text."""
+        self.text = text
+        self.digest = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+
+
+class Redis:
+    """One process' connections to Redis. All methods raise SpoolError when Redis cannot answer."""
+
+    def __init__(self, pool: redis_asyncio.ConnectionPool, keys: Keyspace) -> None:
+        """Use the connections of `pool`; `keys` names what is kept."""
+        self.pool = pool
+        self.keys = keys
+        self._client = redis_asyncio.Redis(connection_pool=pool)
+        # Replies come as Redis gave them; the library would turn some into forms of its own.
+        self._client.response_callbacks.clear()
+
+    @classmethod
+    @asynccontextmanager
+    async def connect(cls, settings: RedisSettings) -> AsyncIterator[Redis]:
+        """Open lazily, close at the end; Redis need not be there yet."""
+        seconds = settings.timeout.total_seconds()
+        pool = redis_asyncio.BlockingConnectionPool.from_url(
+            settings.url,
+            max_connections=settings.connections,
+            timeout=seconds,
+            socket_timeout=seconds,
+            socket_connect_timeout=seconds,
+        )
+        try:
+            yield cls(pool, Keyspace.of(settings.prefix))
+        finally:
+            await pool.disconnect()
+
+    async def call(self, *command: Argument) -> Reply:
+        """Run one command and return its raw reply."""
+        try:
+            # The library types its commands one by one, but not this way to all of them.
+            reply: Reply = await self._client.execute_command(*command)  # type: ignore[no-untyped-call]
+        except (exceptions.RedisError, OSError) as error:
+            raise translate(error) or error from error
+        return reply
+
+    async def run(self, script: Script, *arguments: Argument) -> Reply:
+        """Run one atomic step; Redis learns the script when it does not know it yet."""
+        try:
+            return await self.call("EVALSHA", script.digest, 0, *arguments)
+        except exceptions.NoScriptError:
+            return await self.call("EVAL", script.text, 0, *arguments)

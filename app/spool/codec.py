@@ -1,0 +1,45 @@
+"""Domain values as bytes and back: msgpack, fast and with types, for what Redis keeps.
+
+A stored value carries the version of its form in front, so that a rolling upgrade can read both.
+"""
+
+from __future__ import annotations
+
+from typing import Generic, TypeVar
+
+import msgspec
+
+from app.events import AttemptRecord, EventRecord
+from app.messages import Message, Receipt, RecipientState
+
+T = TypeVar("T")
+
+_VERSION = b"\x01"
+
+
+class Codec(Generic[T]):
+    """Encodes and decodes values of one type."""
+
+    def __init__(self, form: type[T]) -> None:
+        """Prepare for values of `form`, a dataclass."""
+        self._encoder = msgspec.msgpack.Encoder()
+        self._decoder = msgspec.msgpack.Decoder(form)
+
+    def encode(self, value: T) -> bytes:
+        """Return the stored form of `value`."""
+        return _VERSION + self._encoder.encode(value)
+
+    def decode(self, stored: bytes) -> T:
+        """Return the value; raises ValueError where the stored form is of a version not known here."""
+        if not stored.startswith(_VERSION):
+            raise ValueError(
+                f"stored form {stored[:1]!r} is newer than this program; upgrade it first"
+            )
+        return self._decoder.decode(memoryview(stored)[1:])
+
+
+MESSAGE = Codec(Message)
+STATE = Codec(RecipientState)
+EVENT = Codec(EventRecord)
+ATTEMPT = Codec(AttemptRecord)
+RECEIPT = Codec(Receipt)

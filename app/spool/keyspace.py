@@ -1,0 +1,58 @@
+"""Every key that Redis holds, with its type, its content and when it goes away.
+
+key (after the prefix)      type   holds                                                      goes away
+--------------------------- ------ ---------------------------------------------------------- -------------------
+message:<message>           hash   `m` message, `raw` bytes, counters `open`, `seq`, `tries`; retention after the
+                                   `r<i>` recipient states, `e<n>` events, `a<n>` tries       last outcome
+idempotency:<project>:<key> hash   fingerprint of the payload, and the receipt                its own retention
+due:<lane>                  zset   `<message>/<i>` by due time, ms                            when empty
+lane:<lane>                 hash   reserved drains, `not_before`, `failures`                  when nothing is due
+drains:<lane>               set    the drains that work on it                                 when empty
+parcels:<lane>              hash   `<message>/<n>` -> sequence, tries and event               when settled
+drain:<drain>               hash   its lane, its turn, the members it claimed                 with its lease
+leases                      zset   drains by the end of their lease, ms                       entry by entry
+lanes                       zset   lanes by the time they want a drain, ms                    entry by entry
+expiries                    zset   open messages by the end of their time, ms                 entry by entry
+endpoints:<project>         hash   endpoint -> the event types it wants, or `*`               with the endpoint
+dropped:<project>           hash   endpoint -> events not queued since it was full            with the endpoint
+endpoint:<project>          hash   endpoint -> its record                                     with the endpoint
+key:<key>                   string an API key's record: hash of the secret, scopes            when revoked
+queue, arq:*                       arq's own; losing all of it loses no mail                  seconds
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+
+@dataclass(frozen=True, slots=True)
+class Keyspace:
+    """The beginnings of all keys of one installation; an id or a lane's name completes most."""
+
+    message: str
+    idempotency: str
+    due: str
+    lane: str
+    drains: str
+    parcels: str
+    drain: str
+    leases: str
+    lanes: str
+    expiries: str
+    endpoints: str
+    dropped: str
+    endpoint: str
+    key: str
+    queue: str
+
+    @classmethod
+    def of(cls, prefix: str) -> Keyspace:
+        """Return the keys of the installation that is called `prefix`."""
+        single = {"leases", "lanes", "expiries", "queue"}
+        names = [field.name for field in fields(cls)]
+        return cls(**{name: f"{prefix}:{name}{'' if name in single else ':'}" for name in names})
+
+    def as_lua(self) -> str:
+        """Return a Lua table `K` of the same names, so that scripts and Python never disagree."""
+        pairs = ", ".join(f"{field.name} = '{getattr(self, field.name)}'" for field in fields(self))
+        return f"local K = {{ {pairs} }}"

@@ -1,0 +1,273 @@
+"""Lanes, drains and claims: who works on what, and until when. One mechanism for mail and for endpoints.
+
+A drain takes its place in a lane by a lease, claims some members, settles them and claims the next ones
+in the same atomic step. A drain whose lease ends is taken over under a new name; what its old holder
+says afterwards is refused (`Fenced`), so one claim has one sender.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeAlias
+
+from app.events import AttemptRecord, EventRecord
+from app.ids import DrainId, EndpointId, MessageId, ProjectId
+from app.messages import Message, RecipientState, Stream
+from app.spool.client import Argument, Redis, Reply
+from app.spool.codec import ATTEMPT, EVENT, MESSAGE, STATE
+from app.spool.replies import as_bytes, as_int, as_list, as_text
+from app.spool.scripts import Scripts
+
+
+@dataclass(frozen=True, slots=True)
+class MailLane:
+    """The queue of one project, stream and recipient domain."""
+
+    project: ProjectId
+    stream: Stream
+    domain: str
+
+    @property
+    def name(self) -> str:
+        """The name that jobs and keys carry."""
+        return f"mail/{self.project}/{self.stream}/{self.domain}"
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointLane:
+    """The queue of one endpoint."""
+
+    project: ProjectId
+    endpoint: EndpointId
+
+    @property
+    def name(self) -> str:
+        """The name that jobs and keys carry."""
+        return f"endpoint/{self.project}/{self.endpoint}"
+
+
+Lane: TypeAlias = MailLane | EndpointLane
+
+
+def parse_lane(name: str) -> Lane:
+    """Return the lane of that name; raises ValueError for what is no lane's name."""
+    match name.split("/"):
+        case ["mail", project, stream, domain]:
+            return MailLane(ProjectId(project), Stream(stream), domain)
+        case ["endpoint", project, endpoint]:
+            return EndpointLane(ProjectId(project), EndpointId(endpoint))
+        case _:
+            raise ValueError(f"{name!r} is not the name of a lane")
+
+
+@dataclass(frozen=True, slots=True)
+class MailClaim:
+    """Recipients of one message that one drain holds; `indexes` and `states` go together.
+
+    `failures` counts how often in a row no host of the lane could be reached. A claim that was taken
+    over comes without the bytes.
+    """
+
+    lane: MailLane
+    drain: DrainId
+    turn: int
+    failures: int
+    indexes: tuple[int, ...]
+    message: Message
+    content: bytes
+    states: tuple[RecipientState, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """One event on its way to one endpoint, and how often it was tried."""
+
+    member: str
+    sequence: int
+    tries: int
+    record: EventRecord
+
+
+@dataclass(frozen=True, slots=True)
+class ParcelClaim:
+    """Parcels of one endpoint that one drain holds; `failures` counts its failures in a row."""
+
+    lane: EndpointLane
+    drain: DrainId
+    turn: int
+    failures: int
+    parcels: tuple[Parcel, ...]
+
+
+Claim: TypeAlias = MailClaim | ParcelClaim
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What becomes of a recipient: its state, its wait for the next try (None: never), the fact to tell."""
+
+    state: RecipientState
+    wait: timedelta | None
+    event: EventRecord | None
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """What a drain says at the end of a claim, beside what became of each member.
+
+    `lane_wait` lets the whole lane rest; zero says that it is as good as new, None says nothing.
+    `go_on` asks for the next claim; otherwise the drain ends.
+    """
+
+    go_on: bool
+    lane_wait: timedelta | None = None
+    attempt: AttemptRecord | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """The answer to a settlement: the next claim if the drain goes on, and the lanes to ring for."""
+
+    next_claim: Claim | None
+    wakes: tuple[str, ...]
+
+
+class Fenced(Exception):
+    """The claim is no longer this drain's: its lease ended and another took it over. Nobody's fault."""
+
+
+class Lanes:
+    """The atomic steps on lanes. All methods raise SpoolError when Redis cannot answer."""
+
+    def __init__(self, redis: Redis, scripts: Scripts, retention: timedelta) -> None:
+        """`retention` is how long a finished message is kept."""
+        self._redis = redis
+        self._scripts = scripts
+        self._retention_s = round(retention.total_seconds())
+
+    async def begin(self, lane: Lane, drain: DrainId) -> Claim | None:
+        """Take a place in the lane and the first claim; None where no drain is needed. May be repeated."""
+        return _claim(lane, drain, await self._redis.run(self._scripts.begin, lane.name, drain))
+
+    async def settle(
+        self, claim: MailClaim, settlements: Sequence[Settlement], closing: Closing
+    ) -> Settled:
+        """Store what became of each recipient of a claim, tell it, and claim the next or end the drain.
+
+        May be repeated when the answer was lost. Raises Fenced.
+        """
+        arguments: list[Argument] = [
+            *_opening(claim, closing),
+            ATTEMPT.encode(closing.attempt) if closing.attempt else b"",
+            self._retention_s,
+            round(claim.message.expires_at.timestamp() * 1000),
+        ]
+        for index, settlement in zip(claim.indexes, settlements, strict=True):
+            event = settlement.event
+            arguments += [
+                _member(claim.message.id, index),
+                STATE.encode(settlement.state),
+                _milliseconds(settlement.wait),
+                event.type if event else "",
+                EVENT.encode(event) if event else b"",
+            ]
+        return _settled(claim, await self._redis.run(self._scripts.settle, *arguments))
+
+    async def settle_parcels(
+        self, claim: ParcelClaim, waits: Sequence[timedelta | None], closing: Closing
+    ) -> Settled:
+        """Store when each parcel is tried again (None: it is done with); else as `settle`."""
+        arguments: list[Argument] = [*_opening(claim, closing)]
+        for parcel, wait in zip(claim.parcels, waits, strict=True):
+            value = b"%d %d %b" % (parcel.sequence, parcel.tries + 1, EVENT.encode(parcel.record))
+            arguments += [parcel.member, _milliseconds(wait), value]
+        return _settled(claim, await self._redis.run(self._scripts.settle_parcels, *arguments))
+
+    async def renew(self, drains: Sequence[DrainId]) -> frozenset[DrainId]:
+        """Prolong the leases of `drains`; return those that are lost."""
+        lost = await self._redis.run(self._scripts.renew, *drains) if drains else []
+        return frozenset(DrainId(as_text(drain)) for drain in as_list(lost))
+
+    async def take_over(self, drains: Sequence[DrainId]) -> tuple[Claim, ...]:
+        """Take over claims whose lease has ended, each under one of the new names `drains`."""
+        claims = []
+        for item in as_list(await self._redis.run(self._scripts.takeover, *drains)):
+            lane, drain, held = as_list(item)
+            claim = _claim(parse_lane(as_text(lane)), DrainId(as_text(drain)), held)
+            claims += [claim] if claim else []
+        return tuple(claims)
+
+    async def wake(self, most: int) -> tuple[tuple[str, ...], int]:
+        """Reserve drains for due lanes: the lanes whose alarm should ring, and how many were looked at."""
+        wakes, looked_at = as_list(await self._redis.run(self._scripts.wake, most))
+        return _names(wakes), as_int(looked_at)
+
+    async def overdue(self, most: int) -> tuple[Message, ...]:
+        """Return open messages whose time has ended."""
+        found = as_list(await self._redis.run(self._scripts.overdue, most))
+        return tuple(MESSAGE.decode(as_bytes(message)) for message in found)
+
+    async def hasten(self, message: Message) -> tuple[str, ...]:
+        """Move the waiting recipients of a message to the head of their lanes; return the lanes to wake."""
+        arguments: list[Argument] = []
+        for index, recipient in enumerate(message.recipients):
+            lane = MailLane(message.project, message.stream, recipient.domain)
+            arguments += [lane.name, _member(message.id, index)]
+        return _names(await self._redis.run(self._scripts.hasten, *arguments))
+
+
+def _member(message: MessageId, index: int) -> str:
+    return f"{message}/{index}"
+
+
+def _milliseconds(wait: timedelta | None) -> str:
+    return "" if wait is None else str(round(wait.total_seconds() * 1000))
+
+
+def _opening(claim: Claim, closing: Closing) -> list[Argument]:
+    wait = _milliseconds(closing.lane_wait)
+    return [claim.lane.name, claim.drain, claim.turn, int(closing.go_on), wait]
+
+
+def _names(reply: Reply) -> tuple[str, ...]:
+    return tuple(as_text(name) for name in as_list(reply))
+
+
+def _settled(claim: Claim, reply: Reply) -> Settled:
+    match as_list(reply):
+        case [b"settled", wakes, held]:
+            return Settled(_claim(claim.lane, claim.drain, held), _names(wakes))
+        case _:
+            raise Fenced(claim.drain)
+
+
+def _claim(lane: Lane, drain: DrainId, reply: Reply) -> Claim | None:
+    if reply is None:
+        return None
+    turn, members, values, failures = as_list(reply)
+    names = _names(members)
+    if isinstance(lane, EndpointLane):
+        parcels = (
+            _parcel(name, value)
+            for name, value in zip(names, as_list(values), strict=True)
+            if value
+        )
+        return ParcelClaim(lane, drain, as_int(turn), as_int(failures), tuple(parcels))
+    message, content, *states = as_list(values)
+    return MailClaim(
+        lane=lane,
+        drain=drain,
+        turn=as_int(turn),
+        failures=as_int(failures),
+        indexes=tuple(int(name.rpartition("/")[2]) for name in names),
+        message=MESSAGE.decode(as_bytes(message)),
+        content=as_bytes(content),
+        states=tuple(STATE.decode(as_bytes(state)) for state in states),
+    )
+
+
+def _parcel(member: str, value: Reply) -> Parcel:
+    sequence, tries, record = as_bytes(value).split(b" ", 2)
+    return Parcel(member, int(sequence), int(tries), EVENT.decode(record))

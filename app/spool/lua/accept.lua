@@ -1,0 +1,42 @@
+-- Keep a whole message, or nothing: the message, its bytes, its places in the lanes, its first events and its
+-- idempotency record. ARGV: project, message id, idempotency key ('' for none), fingerprint, seconds to remember it,
+-- receipt, message, bytes, end of its time (ms), then for each recipient: lane, state, event.
+-- Returns 'accepted' and the lanes to wake; 'replayed' and the first receipt; or 'conflict'.
+
+local project, id, key, fingerprint = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local memory = K.idempotency .. project .. ':' .. key
+if key ~= '' then
+  local known = call('HMGET', memory, 'fingerprint', 'receipt')
+  if known[1] == fingerprint then return { 'replayed', known[2] } end
+  if known[1] then return { 'conflict' } end
+end
+
+local now, wakes, lanes = now_ms(), {}, {}
+local message, fields, places = K.message .. id, { 'm', ARGV[7], 'raw', ARGV[8] }, {}
+for i = 10, #ARGV, 3 do
+  local index = (i - 10) / 3
+  local lane = ARGV[i]
+  if not places[lane] then
+    places[lane] = {}
+    lanes[#lanes + 1] = lane
+  end
+  table.insert(places[lane], now)
+  table.insert(places[lane], id .. '/' .. index)
+  fields[#fields + 1] = 'r' .. index
+  fields[#fields + 1] = ARGV[i + 1]
+end
+fields[#fields + 1] = 'open'
+fields[#fields + 1] = (#ARGV - 9) / 3
+call('HSET', message, unpack(fields))
+call('ZADD', K.expiries, ARGV[9], id)
+if key ~= '' then
+  call('HSET', memory, 'fingerprint', fingerprint, 'receipt', ARGV[6])
+  call('EXPIRE', memory, ARGV[5])
+end
+for i = 10, #ARGV, 3 do publish(project, id, 'message.queued', ARGV[i + 2], now, wakes) end
+for _, lane in ipairs(lanes) do
+  call('ZADD', K.due .. lane, unpack(places[lane]))
+  schedule(lane)
+  if reserve(lane, now) then wakes[#wakes + 1] = lane end
+end
+return { 'accepted', unpack(wakes) }

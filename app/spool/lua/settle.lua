@@ -1,0 +1,34 @@
+-- Act on what became of a claim of mail, and claim the next one. ARGV: lane, drain, turn, go on ('1') or end ('0'),
+-- wait of the whole lane in ms ('' to leave it, '0' to clear it), attempt record ('' for none), seconds to keep a
+-- finished message, end of the message's time (ms), then for each member: member, state, wait in ms ('' when final),
+-- event type and event ('' where there is no fact to tell).
+-- Returns 'fenced' when the claim is no longer this drain's; else 'settled', the lanes to wake, the next claim or false.
+
+local lane, drain, turn, now = ARGV[1], ARGV[2], tonumber(ARGV[3]), now_ms()
+local place = standing(drain, turn)
+if place == 'settled' then return { 'settled', {}, current_claim(lane, drain) } end
+if place == 'fenced' then return { 'fenced' } end
+
+local project, wakes, id = project_of(lane), {}, message_of(ARGV[9])
+local message, expires = K.message .. id, tonumber(ARGV[8])
+if ARGV[6] ~= '' then
+  call('HSET', message, 'a' .. call('HINCRBY', message, 'tries', 1), ARGV[6])
+end
+for i = 9, #ARGV, 5 do
+  local member, wait = ARGV[i], ARGV[i + 2]
+  call('HSET', message, 'r' .. index_of(member), ARGV[i + 1])
+  if ARGV[i + 3] ~= '' then publish(project, id, ARGV[i + 3], ARGV[i + 4], now, wakes) end
+  if wait == '' then
+    call('HINCRBY', message, 'open', -1)
+  else
+    call('ZADD', K.due .. lane, math.min(now + tonumber(wait), math.max(now, expires)), member)
+  end
+end
+if tonumber(call('HGET', message, 'open')) <= 0 then
+  call('HDEL', message, 'raw')
+  call('EXPIRE', message, ARGV[7])
+  call('ZREM', K.expiries, id)
+end
+
+rest(lane, ARGV[5], now)
+return proceed(lane, drain, ARGV[4] == '1', wakes, now)

@@ -1,0 +1,177 @@
+-- What every atomic step builds on. `K` (key beginnings) and `POLICY` (limits) stand before this text.
+-- Lanes of mail are called `mail/<project>/<stream>/<domain>`, those of endpoints `endpoint/<project>/<endpoint>`.
+
+local call = redis.call
+
+local function now_ms()
+  local time = call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+local function kind_of(lane)
+  return string.match(lane, '^(%a+)/')
+end
+
+local function project_of(lane)
+  return string.match(lane, '^%a+/([^/]+)/')
+end
+
+local function message_of(member)
+  return string.match(member, '^[^/]+')
+end
+
+local function index_of(member)
+  return string.match(member, '[^/]+$')
+end
+
+-- Put the lane into the clock's table at the time it next wants a drain, or take it out when nothing is due ever.
+local function schedule(lane)
+  local first = call('ZRANGE', K.due .. lane, 0, 0, 'WITHSCORES')
+  if not first[1] then
+    call('ZREM', K.lanes, lane)
+    call('DEL', K.lane .. lane)
+    return
+  end
+  local not_before = tonumber(call('HGET', K.lane .. lane, 'not_before') or 0)
+  call('ZADD', K.lanes, math.max(tonumber(first[2]), not_before), lane)
+end
+
+-- Reserve a place for one more drain where the backlog deserves it. The place lapses by itself, so that a lost job
+-- costs only time. Returns whether the alarm should ring for the lane.
+local function reserve(lane, now)
+  local backlog = call('ZCOUNT', K.due .. lane, '-inf', now)
+  if backlog == 0 then return false end
+  local policy = POLICY[kind_of(lane)]
+  local state = call('HMGET', K.lane .. lane, 'reserved', 'reserved_until', 'not_before', 'failures')
+  if tonumber(state[3] or 0) > now then return false end
+  local reserved = tonumber(state[2] or 0) > now and tonumber(state[1]) or 0
+  local most = state[4] and 1 or policy.drains
+  local places = math.min(most, 1 + math.floor((backlog - 1) / policy.per_drain))
+  if call('SCARD', K.drains .. lane) + reserved >= places then return false end
+  call('HSET', K.lane .. lane, 'reserved', reserved + 1, 'reserved_until', now + POLICY.reservation)
+  return true
+end
+
+-- The members to claim next: of mail, the recipients of one message that lie beside each other, for one transaction.
+local function next_members(lane, now)
+  local most = POLICY[kind_of(lane)].batch
+  local due = call('ZRANGE', K.due .. lane, '-inf', now, 'BYSCORE', 'LIMIT', 0, 2)
+  if kind_of(lane) == 'mail' and (not due[2] or message_of(due[1]) ~= message_of(due[2])) then
+    return { due[1] }
+  end
+  local members = {}
+  for _, member in ipairs(call('ZRANGE', K.due .. lane, '-inf', now, 'BYSCORE', 'LIMIT', 0, most)) do
+    if kind_of(lane) == 'mail' and message_of(member) ~= message_of(due[1]) then break end
+    members[#members + 1] = member
+  end
+  return members
+end
+
+-- What a worker needs of the members it holds; nil where their message is gone. `with_bytes` adds the bytes on the wire.
+local function load_members(lane, members, with_bytes)
+  if kind_of(lane) == 'endpoint' then
+    return call('HMGET', K.parcels .. lane, unpack(members))
+  end
+  local fields = { 'm', with_bytes and 'raw' or 'm' }
+  for _, member in ipairs(members) do fields[#fields + 1] = 'r' .. index_of(member) end
+  local values = call('HMGET', K.message .. message_of(members[1]), unpack(fields))
+  return values[1] and values or nil
+end
+
+-- A claim as it is answered: the drain's turn, the members, what load_members gives, and the lane's failures in a row.
+local function describe(lane, drain, members, values)
+  return {
+    tonumber(call('HGET', K.drain .. drain, 'turn')), members, values,
+    tonumber(call('HGET', K.lane .. lane, 'failures') or 0),
+  }
+end
+
+local function members_of(drain)
+  local text = call('HGET', K.drain .. drain, 'members') or ''
+  local members = {}
+  for member in string.gmatch(text, '%S+') do members[#members + 1] = member end
+  return members
+end
+
+local function forget_drain(lane, drain)
+  call('ZREM', K.leases, drain)
+  call('SREM', K.drains .. lane, drain)
+  call('DEL', K.drain .. drain)
+end
+
+-- Claim the next members for a drain, or end the drain when nothing is due.
+-- Returns the claim or false.
+local function claim(lane, drain, now)
+  while true do
+    local members = next_members(lane, now)
+    if not members[1] then
+      forget_drain(lane, drain)
+      schedule(lane)
+      return false
+    end
+    call('ZREM', K.due .. lane, unpack(members))
+    local values = load_members(lane, members, true)
+    if values then
+      call('HINCRBY', K.drain .. drain, 'turn', 1)
+      call('HSET', K.drain .. drain, 'members', table.concat(members, ' '))
+      call('ZADD', K.leases, now + POLICY.lease, drain)
+      schedule(lane)
+      return describe(lane, drain, members, values)
+    end
+  end
+end
+
+-- The claim that a drain holds now, for a caller whose last reply was lost on the way.
+local function current_claim(lane, drain)
+  local members = members_of(drain)
+  local values = members[1] and load_members(lane, members, true)
+  return values and describe(lane, drain, members, values) or false
+end
+
+-- Let the whole lane rest for `wait` ms, or ('0') forget its failures. Drains that fail together count once.
+local function rest(lane, wait, now)
+  if wait == '0' then
+    call('HDEL', K.lane .. lane, 'failures', 'not_before')
+  elseif wait ~= '' and tonumber(call('HGET', K.lane .. lane, 'not_before') or 0) <= now then
+    call('HINCRBY', K.lane .. lane, 'failures', 1)
+    call('HSET', K.lane .. lane, 'not_before', now + tonumber(wait))
+  end
+end
+
+-- Whether the claim of that turn is the drain's; if it is the one before, its settlement was done and the answer lost.
+local function standing(drain, turn)
+  local held = tonumber(call('HGET', K.drain .. drain, 'turn') or -1)
+  return held == turn and 'held' or held == turn + 1 and 'settled' or 'fenced'
+end
+
+-- Go on with the next claim or end the drain; the answer of every settlement.
+local function proceed(lane, drain, go_on, wakes, now)
+  if go_on then return { 'settled', wakes, claim(lane, drain, now) } end
+  forget_drain(lane, drain)
+  schedule(lane)
+  if reserve(lane, now) then wakes[#wakes + 1] = lane end
+  return { 'settled', wakes, false }
+end
+
+-- Store one fact in the history of its message and hand it to every endpoint that wants it.
+-- Adds to `wakes` the lanes whose alarm should ring.
+local function publish(project, message, kind, event, now, wakes)
+  local sequence = call('HINCRBY', K.message .. message, 'seq', 1)
+  call('HSET', K.message .. message, 'e' .. sequence, event)
+  local endpoints = call('HGETALL', K.endpoints .. project)
+  for i = 1, #endpoints, 2 do
+    local wanted = endpoints[i + 1]
+    if wanted == '*' or string.find(wanted, ' ' .. kind .. ' ', 1, true) then
+      local lane = 'endpoint/' .. project .. '/' .. endpoints[i]
+      if call('ZCARD', K.due .. lane) >= POLICY.max_waiting then
+        call('HINCRBY', K.dropped .. project, endpoints[i], 1)
+      else
+        local member = message .. '/' .. sequence
+        call('HSET', K.parcels .. lane, member, sequence .. ' 0 ' .. event)
+        call('ZADD', K.due .. lane, now, member)
+        schedule(lane)
+        if reserve(lane, now) then wakes[#wakes + 1] = lane end
+      end
+    end
+  end
+end

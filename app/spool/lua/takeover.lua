@@ -1,0 +1,22 @@
+-- Take over the claims of drains whose lease has ended: under a new name, so that nothing the old holder says counts
+-- any more. ARGV: new drain ids, as many as may be taken over.
+-- Returns for each: lane, new drain, and its claim without the bytes.
+
+local now, taken = now_ms(), {}
+for _, old in ipairs(call('ZRANGE', K.leases, '-inf', now, 'BYSCORE', 'LIMIT', 0, #ARGV)) do
+  local lane = call('HGET', K.drain .. old, 'lane')
+  local members = members_of(old)
+  local values = members[1] and load_members(lane, members, false)
+  if values then
+    local drain = ARGV[#taken + 1]
+    call('RENAME', K.drain .. old, K.drain .. drain)
+    call('ZADD', K.leases, now + POLICY.lease, drain)
+    call('SADD', K.drains .. lane, drain)
+    taken[#taken + 1] = { lane, drain, describe(lane, drain, members, values) }
+    call('ZREM', K.leases, old)
+    call('SREM', K.drains .. lane, old)
+  else
+    forget_drain(lane or '', old)
+  end
+end
+return taken

@@ -1,0 +1,77 @@
+"""The atomic steps: Lua files made complete with the key names and the limits that they need."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.resources import files
+
+from app.settings import Settings
+from app.spool.client import Script
+from app.spool.keyspace import Keyspace
+
+_RESERVATION_MS = 10_000
+"""How long a place stays reserved for a drain whose job may have been lost."""
+_LOOK_AGAIN_MS = 1_000
+"""How soon the clock looks again at a lane that it has just looked at."""
+_EXPIRE_AGAIN_MS = 60_000
+"""How soon an overdue message is looked at again, should it still be open."""
+_PARCELS_PER_CLAIM = 10
+"""How many events of one endpoint are posted side by side."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scripts:
+    """One script for each atomic step; the Lua file of the same name says what it takes and returns."""
+
+    accept: Script
+    begin: Script
+    settle: Script
+    settle_parcels: Script
+    renew: Script
+    takeover: Script
+    wake: Script
+    overdue: Script
+    hasten: Script
+
+    @classmethod
+    def of(cls, keys: Keyspace, settings: Settings) -> Scripts:
+        """Return the scripts of one installation."""
+        beginning = f"{keys.as_lua()}\n{_policy(settings)}\n{_lua('shared')}"
+
+        def script(name: str, flags: str = " flags=allow-oom") -> Script:
+            return Script(f"#!lua{flags}\n{beginning}\n{_lua(name)}")
+
+        return cls(
+            # Only accepting is refused when Redis is full: mail that is already there must be able to finish.
+            accept=script("accept", flags=""),
+            begin=script("begin"),
+            settle=script("settle"),
+            settle_parcels=script("settle_parcels"),
+            renew=script("renew"),
+            takeover=script("takeover"),
+            wake=script("wake"),
+            overdue=script("overdue"),
+            hasten=script("hasten"),
+        )
+
+
+def _lua(name: str) -> str:
+    return (files("app.spool") / "lua" / f"{name}.lua").read_text()
+
+
+def _policy(settings: Settings) -> str:
+    delivery, webhooks = settings.delivery, settings.webhooks
+    mail = _lane_policy(
+        delivery.lane_drains, delivery.mails_per_drain, delivery.recipients_per_transaction
+    )
+    endpoint = _lane_policy(webhooks.drains, 4 * _PARCELS_PER_CLAIM, _PARCELS_PER_CLAIM)
+    lease_ms = round(delivery.lease.total_seconds() * 1000)
+    return (
+        f"local POLICY = {{ mail = {mail}, endpoint = {endpoint}, lease = {lease_ms}, "
+        f"reservation = {_RESERVATION_MS}, look_again = {_LOOK_AGAIN_MS}, expire_again = {_EXPIRE_AGAIN_MS}, "
+        f"max_waiting = {webhooks.max_waiting} }}"
+    )
+
+
+def _lane_policy(drains: int, per_drain: int, batch: int) -> str:
+    return f"{{ drains = {drains}, per_drain = {per_drain}, batch = {batch} }}"

@@ -1,0 +1,120 @@
+"""Messages in Redis: kept whole in one atomic step, read back by their project only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from app.errors import IdempotencyConflict, NotFound
+from app.events import AttemptRecord, Event, EventRecord
+from app.ids import MessageId, ProjectId
+from app.messages import Message, MessageView, Receipt, RecipientState
+from app.settings import RetentionSettings
+from app.spool.client import Argument, Redis, Reply
+from app.spool.codec import ATTEMPT, EVENT, MESSAGE, RECEIPT, STATE
+from app.spool.lanes import MailLane
+from app.spool.replies import as_bytes, as_int, as_list, as_text
+from app.spool.scripts import Scripts
+
+
+@dataclass(frozen=True, slots=True)
+class Idempotency:
+    """A key that the caller chose for one request, and the digest of that request's body."""
+
+    key: str
+    fingerprint: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """The answer of the atomic step: the receipt, or the first one's again, and the lanes to wake."""
+
+    receipt: Receipt
+    wakes: tuple[str, ...]
+
+
+class Store:
+    """What Redis keeps of messages. All methods raise SpoolError when Redis cannot answer."""
+
+    def __init__(self, redis: Redis, scripts: Scripts, retention: RetentionSettings) -> None:
+        """Use the connections of `redis`."""
+        self._redis = redis
+        self._scripts = scripts
+        self._remember_s = round(retention.idempotency.total_seconds())
+
+    async def keep(
+        self,
+        message: Message,
+        content: bytes,
+        queued: Sequence[EventRecord],
+        receipt: Receipt,
+        idempotency: Idempotency | None,
+    ) -> Kept:
+        """Put a message with its bytes and first events into its lanes. When this returns it is on disk.
+
+        Raises IdempotencyConflict where the key belongs to another payload; then nothing is kept.
+        """
+        arguments: list[Argument] = [message.project, message.id]
+        arguments += [idempotency.key, idempotency.fingerprint] if idempotency else ["", b""]
+        arguments += [self._remember_s, RECEIPT.encode(receipt), MESSAGE.encode(message), content]
+        arguments.append(round(message.expires_at.timestamp() * 1000))
+        state = STATE.encode(RecipientState(due_at=message.created_at))
+        for recipient, event in zip(message.recipients, queued, strict=True):
+            lane = MailLane(message.project, message.stream, recipient.domain)
+            arguments += [lane.name, state, EVENT.encode(event)]
+        return _kept(receipt, await self._redis.run(self._scripts.accept, *arguments))
+
+    async def view(self, project: ProjectId, message: MessageId) -> MessageView:
+        """Return a message and where its recipients stand. Raises NotFound, for foreign ids too."""
+        found = await self._message(project, message)
+        states = await self._fields(message, "r", range(len(found.recipients)))
+        return MessageView(found, tuple(STATE.decode(as_bytes(state)) for state in states))
+
+    async def events(self, project: ProjectId, message: MessageId) -> tuple[Event, ...]:
+        """Return all facts about a message, in their order. Raises NotFound, for foreign ids too."""
+        await self._message(project, message)
+        numbers = range(1, await self._counter(message, "seq") + 1)
+        records = await self._fields(message, "e", numbers)
+        return tuple(
+            Event(n, EVENT.decode(as_bytes(record)))
+            for n, record in zip(numbers, records, strict=True)
+        )
+
+    async def attempts(self, project: ProjectId, message: MessageId) -> tuple[AttemptRecord, ...]:
+        """Return all tries of a message, in their order. Raises NotFound, for foreign ids too."""
+        await self._message(project, message)
+        tries = await self._fields(
+            message, "a", range(1, await self._counter(message, "tries") + 1)
+        )
+        return tuple(ATTEMPT.decode(as_bytes(record)) for record in tries)
+
+    async def _message(self, project: ProjectId, message: MessageId) -> Message:
+        stored = await self._redis.call("HGET", self._redis.keys.message + message, "m")
+        found = MESSAGE.decode(as_bytes(stored)) if stored else None
+        if found is None or found.project != project:
+            raise NotFound(f"there is no message {message} in this project")
+        return found
+
+    async def _counter(self, message: MessageId, name: str) -> int:
+        return as_int(await self._redis.call("HGET", self._redis.keys.message + message, name) or 0)
+
+    async def _fields(self, message: MessageId, letter: str, numbers: range) -> list[Reply]:
+        if not numbers:
+            return []
+        names = [f"{letter}{n}" for n in numbers]
+        return as_list(await self._redis.call("HMGET", self._redis.keys.message + message, *names))
+
+
+def _kept(receipt: Receipt, reply: Reply) -> Kept:
+    match as_list(reply):
+        case [b"accepted", *wakes]:
+            return Kept(receipt, tuple(as_text(lane) for lane in wakes))
+        case [b"replayed", first]:
+            known = RECEIPT.decode(as_bytes(first))
+            return Kept(
+                Receipt(known.message, known.recipients, known.created_at, replayed=True), ()
+            )
+        case _:
+            raise IdempotencyConflict(
+                "this Idempotency-Key was used with another body; use a new key for a new message"
+            )

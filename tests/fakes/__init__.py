@@ -1,0 +1,1 @@
+"""Real servers on loopback that a test scripts: they behave, fail and misbehave on demand."""

@@ -1,0 +1,69 @@
+"""Messages for tests that start below the HTTP edge."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from app.events import EventRecord, EventType
+from app.ids import ProjectId, new_event_id, new_message_id
+from app.messages import Field, Message, Receipt, Recipient, Stream
+from app.spool.store import Idempotency, Kept, Store
+
+PROJECT = ProjectId("acme")
+
+
+@dataclass(frozen=True)
+class Letter:
+    """What a test says of a message; the rest does not matter to it."""
+
+    to: tuple[str, ...] = ("ann@example.org",)
+    project: ProjectId = PROJECT
+    stream: Stream = Stream.TRANSACTIONAL
+    content: bytes = b"Subject: hello\r\n\r\nhello\r\n"
+    lives: timedelta = timedelta(hours=1)
+    created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    def message(self) -> Message:
+        """Return the message of this letter, with a new id."""
+        return Message(
+            id=new_message_id(),
+            project=self.project,
+            stream=self.stream,
+            mail_from="sender@example.com",
+            sender="sender@example.com",
+            subject="hello",
+            recipients=tuple(Recipient(to, to.partition("@")[2], Field.TO) for to in self.to),
+            tags=("greeting",),
+            metadata={"order": "7"},
+            created_at=self.created_at,
+            expires_at=self.created_at + self.lives,
+            size_bytes=len(self.content),
+        )
+
+
+def queued(message: Message) -> tuple[EventRecord, ...]:
+    """Return the first event of each recipient."""
+    return tuple(
+        EventRecord(
+            id=new_event_id(),
+            type=EventType.QUEUED,
+            timestamp=message.created_at,
+            message=message.id,
+            recipient=message.recipient_id(index),
+            address=recipient.address,
+            tags=message.tags,
+            metadata=message.metadata,
+        )
+        for index, recipient in enumerate(message.recipients)
+    )
+
+
+async def keep(
+    store: Store, letter: Letter, idempotency: Idempotency | None = None
+) -> tuple[Message, Kept]:
+    """Put a letter into the spool; return its message and the answer."""
+    message = letter.message()
+    receipt = Receipt(message.id, message.recipients, message.created_at)
+    kept = await store.keep(message, letter.content, queued(message), receipt, idempotency)
+    return message, kept

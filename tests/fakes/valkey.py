@@ -1,0 +1,38 @@
+"""A real Valkey server under the test's control: it can be killed, frozen and started again."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+from app.spool.embedded import EmbeddedValkey
+
+
+class ValkeyServer(EmbeddedValkey):
+    """The embedded server with the accidents of servers; `url` stays the same over restarts."""
+
+    def kill(self) -> None:
+        """End it by SIGKILL, as a crash would, and wait until it is gone."""
+        os.kill(self.pid, signal.SIGKILL)
+        self._running().wait()
+
+    def freeze(self) -> None:
+        """Stop it by SIGSTOP: it stays connected and answers nothing until `thaw`."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let a frozen server go on."""
+        os.kill(self.pid, signal.SIGCONT)
+
+    def restart(self) -> None:
+        """Start it again on the same data and address."""
+        self.stop()
+        self.start()
+
+
+def started(directory: Path) -> ValkeyServer:
+    """Return a running server on `directory`; the caller stops it."""
+    server = ValkeyServer(directory)
+    server.start()
+    return server
