@@ -1,0 +1,7 @@
+"""Mail itself: what the RFCs say of addresses, headers, MIME, DKIM and replies, as pure functions.
+
+`address` parses what callers write, `content` holds what becomes a mail, `compose` turns it into
+canonical bytes with the help of `headers`, `words`, `parameters` and `transfer`, `dkim` signs those
+bytes, and `reply` reads what the receiving server says in the end. Nothing here does I/O or knows
+the time; the only randomness makes DKIM keys.
+"""

@@ -1,0 +1,204 @@
+"""Addresses: what a caller may write where a mailbox is wanted, parsed strictly and once.
+
+The first thing that happens to a request's `from`, `to`, `cc`, `bcc` and `reply_to`. What comes out
+is used everywhere: the domain that was checked is the domain that is looked up and written in RCPT
+TO. Forms of RFC 5322 that two parsers may read differently (comments, groups, routes, quoted local
+parts, domain literals) are refused, not interpreted.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import NoReturn
+
+import idna
+
+from app.mail.characters import forbidden
+
+MAX_LOCAL = 64
+"""Octets of a local part (RFC 5321 §4.5.3.1.1)."""
+MAX_ADDRESS = 254
+"""Octets of an address: a path has 256 with its angle brackets (RFC 5321 §4.5.3.1.3)."""
+MAX_MAILBOX = 998
+"""Characters of a display name with its address."""
+
+_ATEXT = r"[A-Za-z0-9!#$&'*+/=?^_`{|}~-]"
+_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+# A top label starts with a letter: what ends in a number is an IP address to many a library.
+_TOP = r"[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_LOCAL = re.compile(rf"{_ATEXT}+(?:\.{_ATEXT}+)*")
+_DOMAIN = re.compile(rf"(?:{_LABEL}\.)+{_TOP}")
+# ASCII, since ignoring case would else take the Kelvin sign for a K.
+_PLAIN = re.compile(rf"({_LOCAL.pattern})@((?i:{_DOMAIN.pattern}))", re.ASCII)
+_QUOTED_NAME = re.compile(r'"((?:[^"\\]|\\.)*)"')
+_ESCAPED = re.compile(r"\\(.)")
+_PHRASE_SPECIALS = frozenset('()<>[]:;@\\,"')
+_JOINERS = str.maketrans("", "", "\u200c\u200d")
+
+_ONE_ADDRESS = "holds more than one address: give each address as an item of its own"
+_REFUSED = {
+    "<": "holds angle brackets where only the address is wanted: write name@domain",
+    ">": "holds angle brackets where only the address is wanted: write name@domain",
+    "(": "holds a comment in parentheses: leave the comment out",
+    ")": "holds a comment in parentheses: leave the comment out",
+    '"': "quotes its local part, which is not accepted: write it without quotation marks",
+    "\\": "holds a backslash: leave it out",
+    "[": "names an IP address in brackets instead of a domain: use the domain name",
+    "]": "names an IP address in brackets instead of a domain: use the domain name",
+    ",": _ONE_ADDRESS,
+    ";": "is a group, which is not accepted: give each address as an item of its own",
+    ":": "is a group or a route, which is not accepted: write name@domain",
+    "%": "routes through another host with a percent sign: address the mailbox at its own domain",
+}
+
+
+class AddressError(ValueError):
+    """No mailbox that mail can be sent to; `reason` says why and what to write instead."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """An addr-spec: the local part as it was given, the domain as lower-case A-labels."""
+
+    local: str
+    domain: str
+
+    def __str__(self) -> str:
+        return f"{self.local}@{self.domain}"
+
+
+@dataclass(frozen=True, slots=True)
+class Mailbox:
+    """A display name ("" if none) and an address. Raises AddressError for a name with controls."""
+
+    name: str
+    address: Address
+
+    def __post_init__(self) -> None:
+        if len(self.name) > MAX_MAILBOX:
+            raise AddressError(
+                f"The display name is longer than {MAX_MAILBOX} characters: shorten it."
+            )
+        if found := forbidden(self.name):
+            raise AddressError(f"The display name holds {found}: remove it.")
+
+
+def parse_address(text: str) -> Address:
+    """Parse an addr-spec (RFC 5321 §4.1.2, dot-string only) in linear time.
+
+    The domain may be written in Unicode or in A-labels. The local part is ASCII, and so NFC by
+    nature: others need SMTPUTF8 (RFC 6531). Raises AddressError.
+    """
+    if len(text) > MAX_ADDRESS:
+        raise AddressError(
+            f"The address is longer than {MAX_ADDRESS} characters, which SMTP does not carry."
+        )
+    plain = _PLAIN.fullmatch(text)
+    if plain is None:
+        return _parse_unusual(text)
+    local, domain = plain[1], plain[2].lower()
+    if len(local) > MAX_LOCAL or "xn--" in domain:
+        return _parse_unusual(text)
+    return Address(local, domain)
+
+
+def parse_mailbox(text: str) -> Mailbox:
+    """Parse `a@b.example`, `Name <a@b.example>` or `"Name, Inc." <a@b.example>`.
+
+    White space around it is dropped. A name with special characters has to be quoted, as in
+    RFC 5322 §3.2.3, but for the dot. Raises AddressError.
+    """
+    if len(text) > MAX_MAILBOX:
+        raise AddressError(
+            f"The mailbox is longer than {MAX_MAILBOX} characters: shorten the display name."
+        )
+    text = text.strip(" \t")
+    if "<" not in text:
+        return Mailbox("", parse_address(text))
+    if not text.endswith(">"):
+        raise AddressError("Text follows the address in angle brackets: write Name <name@domain>.")
+    name, _, address = text[:-1].rpartition("<")
+    return Mailbox(_parse_name(name.strip(" \t")), parse_address(address))
+
+
+def _parse_name(name: str) -> str:
+    if name.startswith('"'):
+        quoted = _QUOTED_NAME.fullmatch(name)
+        if quoted is None:
+            raise AddressError('The quoted display name is malformed: write "Name" <name@domain>.')
+        return _ESCAPED.sub(r"\1", quoted.group(1))
+    if found := _PHRASE_SPECIALS.intersection(name):
+        raise AddressError(
+            f"The display name holds {' '.join(sorted(found))} outside quotation marks: "
+            'write "Name" <name@domain>.'
+        )
+    return name
+
+
+def _parse_unusual(text: str) -> Address:
+    """Parse what the fast path does not know: other domains, and all that is refused."""
+    _refuse_characters(text)
+    if text.count("@") != 1:
+        _refuse(text, _ONE_ADDRESS if "@" in text else "has no @: write name@domain")
+    local, _, domain = text.partition("@")
+    _check_local(text, local)
+    address = Address(local, _to_ascii(text, domain))
+    if len(str(address)) > MAX_ADDRESS:
+        _refuse(text, f"is longer than {MAX_ADDRESS} octets once its domain is encoded for DNS")
+    return address
+
+
+def _refuse_characters(text: str) -> None:
+    if found := forbidden(text):
+        _refuse(text, f"holds {found}: remove it")
+    if any(map(str.isspace, text)):
+        _refuse(text, "holds white space: remove it")
+    # ZWJ and ZWNJ are letters in some scripts, and IDNA knows where.
+    if not text.translate(_JOINERS).isprintable():
+        _refuse(text, "holds an invisible character: remove it")
+    for character, reason in _REFUSED.items():
+        if character in text:
+            _refuse(text, reason)
+
+
+def _check_local(text: str, local: str) -> None:
+    if not local.isascii():
+        _refuse(
+            text,
+            "has non-ASCII characters before the @, which needs SMTPUTF8 and cannot be sent yet: "
+            "use the ASCII address of this mailbox",
+        )
+    if len(local) > MAX_LOCAL:
+        _refuse(text, f"has more than {MAX_LOCAL} characters before the @")
+    if not local:
+        _refuse(text, "has nothing before the @: write name@domain")
+    if _LOCAL.fullmatch(local) is None:
+        _refuse(text, "has a dot at the start, at the end or beside another dot before the @")
+
+
+def _to_ascii(text: str, domain: str) -> str:
+    """Return the A-labels of `domain` (UTS 46 mapping, IDNA 2008 rules), checked after mapping."""
+    if not domain.strip("."):
+        _refuse(text, "has no domain: write name@domain")
+    try:
+        encoded = idna.encode(domain, uts46=True, std3_rules=True).decode("ascii").lower()
+    except UnicodeError as error:
+        reason = f"has a domain that cannot be registered ({error}): write it as it is registered"
+        raise AddressError(f"{text!a} {reason}.") from error
+    if "." not in encoded:
+        _refuse(text, "has a domain of one label: use the full domain name, such as example.com")
+    if _DOMAIN.fullmatch(encoded) is None:
+        _refuse(
+            text, "has a domain that is no host name: use the full domain name, such as example.com"
+        )
+    return encoded
+
+
+def _refuse(text: str, reason: str) -> NoReturn:
+    # The address goes into logs and JSON: escaped, so that no character of it can act there.
+    raise AddressError(f"{text!a} {reason}.")

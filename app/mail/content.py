@@ -1,0 +1,110 @@
+"""Content: all of a mail that a reader will see, checked, before it becomes bytes.
+
+`accept` builds one from a request and hands it to `compose`. There is no Bcc here, so there can be
+none in the bytes. A value that exists can be composed: what could not be sent is refused when it is
+made.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from app.mail.address import Mailbox
+from app.mail.characters import forbidden, is_encodable
+from app.mail.headers import check_headers, check_message_id, check_text
+
+MAX_FILENAME = 255
+"""Characters of a file name."""
+MAX_CONTENT_TYPE = 255
+"""Characters of a media type with its parameters."""
+
+_TOKEN = r"[A-Za-z0-9!#$%&'*+.^_`{|}~-]+"
+_PARAMETER = rf' ?; ?{_TOKEN}=(?:{_TOKEN}|"[ !#-\[\]-~]*")'
+_MEDIA_TYPE = re.compile(rf"({_TOKEN})/{_TOKEN}((?:{_PARAMETER})*)")
+_NAME_PARAMETER = re.compile(r"; ?name[*=]", re.IGNORECASE)
+_CONTENT_ID = re.compile(r"[!-;=?-~]{1,255}")
+# Their bodies have parts or headers of their own, and must not be base64 (RFC 2046 §5).
+_COMPOSITE = frozenset({"message", "multipart"})
+
+
+class ContentError(ValueError):
+    """A part of the content cannot be sent; `reason` says why and what to do instead."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file; with a content id (without <>) it is shown inside the HTML. Raises ContentError."""
+
+    filename: str
+    content_type: str
+    content: bytes = field(repr=False)
+    content_id: str | None = None
+
+    def __post_init__(self) -> None:
+        _check_filename(self.filename)
+        _check_content_type(self.content_type)
+        if self.content_id is not None and _CONTENT_ID.fullmatch(self.content_id) is None:
+            raise ContentError(
+                "The content id must be 1 to 255 printable ASCII characters, no space, < or >."
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """All that becomes bytes; `message_id` is without <>. Raises ContentError or HeaderError."""
+
+    sender: Mailbox
+    to: tuple[Mailbox, ...]
+    cc: tuple[Mailbox, ...]
+    reply_to: tuple[Mailbox, ...]
+    subject: str
+    text: str | None = field(repr=False)
+    html: str | None = field(repr=False)
+    attachments: tuple[Attachment, ...]
+    headers: tuple[tuple[str, str], ...]
+    date: datetime
+    message_id: str
+
+    def __post_init__(self) -> None:
+        check_text(self.subject)
+        check_headers(self.headers)
+        check_message_id(self.message_id)
+        if self.date.tzinfo is None:
+            raise ContentError("The date must know its time zone.")
+        for text in (self.text, self.html):
+            if text is not None and not is_encodable(text):
+                raise ContentError("The text holds a lone surrogate: send well-formed Unicode.")
+        inline = [attachment.content_id for attachment in self.attachments if attachment.content_id]
+        if len(set(inline)) < len(inline):
+            raise ContentError("Two attachments have the same content id: give each its own.")
+
+
+def _check_filename(filename: str) -> None:
+    if len(filename) > MAX_FILENAME or not filename.strip():
+        raise ContentError(
+            f"The file name must have 1 to {MAX_FILENAME} characters, not only spaces."
+        )
+    if found := forbidden(filename):
+        raise ContentError(f"The file name holds {found}: remove it.")
+
+
+def _check_content_type(content_type: str) -> None:
+    media_type = (
+        None if len(content_type) > MAX_CONTENT_TYPE else _MEDIA_TYPE.fullmatch(content_type)
+    )
+    if media_type is None:
+        raise ContentError(
+            "The content type must have the form type/subtype, such as application/pdf."
+        )
+    if media_type.group(1).lower() in _COMPOSITE:
+        raise ContentError(
+            "Attachments of type message or multipart are not sent: use application/octet-stream."
+        )
+    if _NAME_PARAMETER.search(media_type.group(2)):
+        raise ContentError("The content type names the file: give its name as file name instead.")

@@ -1,0 +1,129 @@
+"""Header fields (RFC 5322 §2.2, §3.6) that a caller may add to a mail, and what their text may be.
+
+The door in front of `fields`, which writes them: the API asks here field by field, and `content`
+asks again for all.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from app.mail.characters import forbidden
+
+MAX_NAME = 50
+"""Characters of a header name, so that an encoded word always fits beside it."""
+MAX_VALUE = 8192
+"""Characters of a header value."""
+MAX_WORD = 900
+"""Characters without a space to fold at; a line has at most 998 (RFC 5322 §2.1.1)."""
+
+_NAME = re.compile(r"[!-9;-~]+")
+_MESSAGE_ID = re.compile(r"[!-;=?A-~]+@[!-;=?A-~]+")
+_MESSAGE_IDS = re.compile(r"<[!-;=?-~]+>(?: +<[!-;=?-~]+>)*")
+
+_OF_REQUEST = frozenset({"bcc", "cc", "from", "reply-to", "subject", "to"})
+_OF_SERVICE = frozenset(
+    {
+        "apparently-to",
+        "authentication-results",
+        "date",
+        "delivered-to",
+        "domainkey-signature",
+        "envelope-to",
+        "message-id",
+        "received",
+        "received-spf",
+        "return-path",
+        "sender",
+    }
+)
+_OF_SERVICE_PREFIXES = ("arc-", "content-", "dkim-", "mime-", "resent-")
+_IDENTIFIERS = frozenset({"in-reply-to", "references"})
+# Each has a grammar in which encoded words mean nothing, and may stand only once.
+_STRUCTURED = _IDENTIFIERS | {
+    "auto-submitted",
+    "feedback-id",
+    "importance",
+    "precedence",
+    "priority",
+}
+
+
+class HeaderError(ValueError):
+    """A header field cannot be sent; `reason` says why and what to do instead."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def check_header(name: str, value: str) -> None:
+    """Raise HeaderError unless a caller may add this header field as it stands."""
+    _check_name(name)
+    check_text(value)
+    if is_structured(name):
+        _check_structured(name, value)
+
+
+def check_headers(headers: Iterable[tuple[str, str]]) -> None:
+    """Check each field, and that those of a kind stand once (RFC 5322 §3.6, RFC 2369 §2)."""
+    seen: set[str] = set()
+    for name, value in headers:
+        check_header(name, value)
+        if name.lower() in seen and is_structured(name):
+            raise HeaderError(f"The header {name} is given twice: give it once.")
+        seen.add(name.lower())
+
+
+def check_text(value: str) -> None:
+    """Raise HeaderError unless `value` may be the text of a header field, such as a subject."""
+    if len(value) > MAX_VALUE:
+        raise HeaderError(f"The value is longer than {MAX_VALUE} characters: shorten it.")
+    if found := forbidden(value):
+        raise HeaderError(f"The value holds {found}: remove it.")
+
+
+def check_message_id(message_id: str) -> None:
+    """Raise HeaderError unless `message_id` is id@host without angle brackets (RFC 5322 §3.6.4)."""
+    if len(message_id) > MAX_WORD or _MESSAGE_ID.fullmatch(message_id) is None:
+        raise HeaderError("The message id must have the form id@host, without angle brackets.")
+
+
+def is_structured(name: str) -> bool:
+    """Tell whether the field has a grammar, and so is written as it stands or not at all."""
+    lower = name.lower()
+    return lower in _STRUCTURED or lower.startswith("list-")
+
+
+def _check_name(name: str) -> None:
+    if len(name) > MAX_NAME:
+        raise HeaderError(f"The header name is longer than {MAX_NAME} characters: shorten it.")
+    if _NAME.fullmatch(name) is None:
+        raise HeaderError(
+            f"The header name {name!a} may hold only printable ASCII without space and colon."
+        )
+    lower = name.lower()
+    if lower in _OF_REQUEST:
+        raise HeaderError(
+            f"The header {name} has a field of its own: use {lower.replace('-', '_')}."
+        )
+    if lower in _OF_SERVICE or lower.startswith(_OF_SERVICE_PREFIXES):
+        raise HeaderError(
+            f"The header {name} is written on the way and cannot be set: leave it out."
+        )
+
+
+def _check_structured(name: str, value: str) -> None:
+    if not value.isascii():
+        raise HeaderError(
+            f"The header {name} may hold only ASCII: percent-encode the rest inside a URL."
+        )
+    if not value.strip(" "):
+        raise HeaderError(f"The header {name} is empty: leave it out.")
+    if max(map(len, value.split(" "))) > MAX_WORD:
+        raise HeaderError(
+            f"The header {name} has more than {MAX_WORD} characters without a space: shorten it."
+        )
+    if name.lower() in _IDENTIFIERS and _MESSAGE_IDS.fullmatch(value) is None:
+        raise HeaderError(f"The header {name} must hold message ids, as in <id@host> <id@host>.")

@@ -1,0 +1,71 @@
+"""Transfer encodings (RFC 2045 §6): any body as 7-bit lines that nothing on the way has to touch.
+
+Used by `compose` for each leaf. All work per octet is done by the C code of the standard library.
+"""
+
+from __future__ import annotations
+
+import re
+from binascii import b2a_base64, b2a_qp
+from dataclasses import dataclass
+
+MAX_LINE = 78
+"""Longest line of text that is sent as it is (RFC 5322 §2.1.1, the SHOULD)."""
+_MAX_ENCODED = 76
+_PLAIN = bytes([0x09, 0x0A, *range(0x20, 0x7F)])
+_LITERAL = _PLAIN.replace(b"=", b"")
+# b2a_qp of CPython does not count how white space grows that it encodes at the end of a line.
+_OVERLONG = re.compile(rb"([^\n]{74,75})(=[0-9A-F]{2})(?=\n|\Z)")
+_FROM_LINE = re.compile(rb"(?m)^From ")
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """An encoded body, without a line end of its own, and the name of its encoding."""
+
+    encoding: str
+    octets: bytes
+
+
+def encode_text(text: str) -> Body:
+    """Encode text, every line end made CRLF: 7bit if possible, else the shorter encoding."""
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    octets = text.encode()
+    if _is_plain(octets):
+        return Body("7bit", octets.replace(b"\n", b"\r\n"))
+    # Quoted-printable makes three octets of each of these, base64 four of any three.
+    if len(octets.translate(None, _LITERAL)) * 6 > len(octets):
+        return encode_octets(octets.replace(b"\n", b"\r\n"))
+    return Body("quoted-printable", _quote(octets).replace(b"\n", b"\r\n"))
+
+
+def encode_octets(octets: bytes) -> Body:
+    """Encode octets as base64 in lines of 76 characters."""
+    encoded = b2a_base64(octets, newline=False)
+    lines = [
+        encoded[start : start + _MAX_ENCODED] for start in range(0, len(encoded), _MAX_ENCODED)
+    ]
+    return Body("base64", b"\r\n".join(lines))
+
+
+def _is_plain(octets: bytes) -> bool:
+    return (
+        not octets.translate(None, _PLAIN)
+        and max(map(len, octets.split(b"\n"))) <= MAX_LINE
+        and not _has_from_line(octets)
+    )
+
+
+def _has_from_line(octets: bytes) -> bool:
+    return octets.startswith(b"From ") or b"\nFrom " in octets
+
+
+def _quote(octets: bytes) -> bytes:
+    encoded = b2a_qp(octets)
+    if max(map(len, encoded.split(b"\n"))) > _MAX_ENCODED:
+        encoded = _OVERLONG.sub(rb"\1=\n\2", encoded)
+    if _has_from_line(encoded):
+        # Some stores put ">" before such a line, which would break the signature.
+        encoded = _FROM_LINE.sub(b"=46=\nrom ", encoded)
+    return encoded

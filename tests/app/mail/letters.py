@@ -1,0 +1,115 @@
+"""Letters to test with: one plain one, and strategies for all that a caller may put into others."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from datetime import UTC, datetime
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import default
+from email.utils import unquote
+
+from hypothesis import strategies as st
+
+from app.mail.address import Address, Mailbox
+from app.mail.compose import compose
+from app.mail.content import Attachment, Content
+
+SENDER = Mailbox("", Address("shop", "example.com"))
+RECIPIENT = Mailbox("", Address("jane", "example.net"))
+LETTER = Content(
+    sender=SENDER,
+    to=(RECIPIENT,),
+    cc=(),
+    reply_to=(),
+    subject="Your parcel",
+    text="It is on its way.\n",
+    html=None,
+    attachments=(),
+    headers=(),
+    date=datetime(2026, 2, 3, 4, 5, 6, tzinfo=UTC),
+    message_id="0192f0c1@example.com",
+)
+
+SCRIPTS = "Grüße Żółć Ελλάδα Привет שלום מרחבא مرحبا हिन्दी ไทย 日本語 한국어 🎉👩‍👩‍👧 e\u0301"
+_HOSTILE = "   =?_\"\\<>()@,;:.%'*\u00a0\u2003\u2028\u0085\ufeff"
+
+header_characters = st.one_of(
+    st.characters(codec="utf-8", exclude_characters="\x7f", exclude_categories=["Cs"]).filter(
+        lambda character: character >= " "
+    ),
+    st.sampled_from(SCRIPTS + _HOSTILE),
+)
+header_texts = st.one_of(
+    st.text(header_characters, max_size=120),
+    st.text(st.sampled_from("ab =?_"), max_size=200),
+    st.text(header_characters, min_size=1, max_size=4).map(lambda text: text * 150),
+    st.just("=?utf-8?q?already=20encoded?="),
+)
+names = header_texts.map(lambda text: text[:300])
+# The readers strip quotation marks and angle brackets around the whole name.
+filenames = header_texts.map(lambda text: text[:255]).filter(
+    lambda text: text.strip() and unquote(text.strip()) == text.strip()
+)
+body_texts = st.one_of(
+    st.text(max_size=300),
+    st.text(st.sampled_from("a .\t=-\r\nä"), max_size=300),
+    st.lists(
+        st.sampled_from(
+            ["From here", ".", "..", "", "--", " ", "\t", "x" * 75, "y" * 76, "z" * 1200, SCRIPTS]
+        ),
+        max_size=12,
+    ).map("\r\n".join),
+    st.lists(st.sampled_from(["From ", "a" * 74, "\n", " ", "é", "=", "a" * 71]), max_size=20).map(
+        "".join
+    ),
+)
+attachments = st.builds(
+    Attachment,
+    filename=filenames,
+    content_type=st.sampled_from(["application/pdf", "image/png", "text/csv; charset=utf-8"]),
+    content=st.binary(max_size=300),
+    content_id=st.none(),
+)
+mailboxes = st.builds(Mailbox, names, st.just(Address("o'hara+tag", "xn--bcher-kva.example")))
+letters = st.builds(
+    lambda sender, others, subject, bodies, files: replace(
+        LETTER,
+        sender=sender,
+        to=others[:2],
+        cc=others[2:],
+        subject=subject,
+        text=bodies[0],
+        html=bodies[1],
+        attachments=files,
+        headers=(("X-Note", subject),),
+    ),
+    mailboxes,
+    st.lists(mailboxes, max_size=5).map(tuple),
+    header_texts,
+    st.tuples(st.none() | body_texts, st.none() | body_texts),
+    st.lists(attachments, max_size=2).map(tuple),
+)
+
+
+def reread(content: Content, seed: str = "seed") -> EmailMessage:
+    """Compose, and read the bytes again with the standard library."""
+    message = message_from_bytes(compose(content, seed), policy=default)
+    assert isinstance(message, EmailMessage)
+    assert not message.defects
+    return message
+
+
+def body_of(message: EmailMessage, *kinds: str) -> str:
+    """Return the decoded text of the first part of type text/<kind>."""
+    part = message.get_body(kinds)
+    assert part is not None
+    payload = part.get_payload(decode=True)
+    assert isinstance(payload, bytes)
+    return payload.decode()
+
+
+def canonical(text: str) -> str:
+    """Return `text` as it travels: every line end is CRLF."""
+    return re.sub(r"\r\n|\r|\n", "\r\n", text)
