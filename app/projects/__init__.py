@@ -1,0 +1,6 @@
+"""What a project owns: its API keys, its webhook endpoints, and the keys that sign its mail.
+
+`keys` says who a caller is, before anything else of a request is looked at. `endpoints` keeps the URLs
+that are told of events; `urls` decides which URLs those may be. `keyring` has the DKIM keys of the sending
+domains, and `keyfiles` makes their files.
+"""
