@@ -1,7 +1,8 @@
 """The settings: one frozen tree, read once by `main` and handed out group by group.
 
 Each comes from the environment as `PILLARBOX_<GROUP>__<NAME>` (`PILLARBOX_REDIS__URL`). Lists are JSON
-(`PILLARBOX_DNS__NAMESERVERS='["127.0.0.1:5353"]'`), durations are seconds or ISO 8601 (`PT15M`).
+(`PILLARBOX_DNS__NAMESERVERS='["127.0.0.1:5353"]'`), durations are seconds, or have a unit: `90s`, `15m`,
+`4h`, `4d`.
 """
 
 from __future__ import annotations
@@ -13,13 +14,32 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.errors import ConfigurationError
 
 Network = IPv4Network | IPv6Network
-Seconds = Annotated[timedelta, Field(gt=timedelta(0))]
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)([smhd]?)")
+_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def _duration(value: object) -> object:
+    """Read `90`, `90s`, `15m`, `4h`, `4d`; anything else is left to pydantic, which knows ISO 8601."""
+    if isinstance(value, str) and (found := _DURATION.fullmatch(value)):
+        return timedelta(seconds=float(found[1]) * _UNITS[found[2]])
+    return value
+
+
+Seconds = Annotated[timedelta, BeforeValidator(_duration), Field(gt=timedelta(0))]
 Count = Annotated[int, Field(ge=1)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
@@ -62,6 +82,8 @@ class ApiSettings(_Group):
     """Recipients of one message: to, cc and bcc together."""
     max_attachments: Count = 100
     """Attachments of one message."""
+    keep_alive: Seconds = timedelta(seconds=75)
+    """How long an unused connection is kept: longer than load balancers in front keep theirs."""
     key_cache: Seconds = timedelta(seconds=2)
     """How long a revoked API key may still be accepted."""
 

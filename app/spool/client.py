@@ -75,8 +75,9 @@ class Redis:
     async def call(self, *command: Argument) -> Reply:
         """Run one command and return its raw reply."""
         try:
-            # The library types its commands one by one, but not this way to all of them.
-            reply: Reply = await self._client.execute_command(*command)  # type: ignore[no-untyped-call]
+            reply: Reply = await self._client.execute_command(  # type: ignore[no-untyped-call]  # redis-py
+                *command
+            )
         except (exceptions.RedisError, OSError) as error:
             raise translate(error) or error from error
         return reply

@@ -21,9 +21,9 @@ from types import TracebackType
 from typing import Self
 
 from app.errors import ConfigurationError
-from app.folderlock import lock_folder
-from app.ports import LOOPBACK, require_free
-from app.tether import tethered
+from app.processes.folderlock import lock_folder
+from app.processes.ports import LOOPBACK, require_free
+from app.processes.tether import tethered
 
 _OLDEST = (7, 2)
 _NAMES = ("valkey-server", "redis-server")
@@ -97,7 +97,7 @@ class EmbeddedValkey:
 
     It listens on a unix socket that only its user can open, or on `port` of loopback where one is
     given; `url` says where, from the beginning and over restarts. Start it from the main thread
-    (`app.tether` says why).
+    (`app.processes.tether` says why).
     """
 
     def __init__(
@@ -138,12 +138,8 @@ class EmbeddedValkey:
         Raises ConfigurationError, with nothing left running, where it cannot.
         """
         self.launch()
-        deadline = time.monotonic() + timeout_s
         try:
-            while not self.is_ready():
-                if time.monotonic() > deadline:
-                    raise ConfigurationError(f"Valkey is not ready in time; {self.log} says more")
-                time.sleep(_POLL_S)
+            self.wait_until_ready(timeout_s)
         except BaseException:
             self.stop()
             raise
@@ -159,16 +155,18 @@ class EmbeddedValkey:
         finally:
             os.close(lock)  # the server has inherited it and holds it until its own end
 
-    def is_ready(self) -> bool:
-        """Tell if the launched server takes commands; raises ConfigurationError if it ended."""
-        if self.exit_code is not None:
-            raise ConfigurationError(f"Valkey ended while it started; {self.log} says why")
-        try:
-            with self._connect() as connection:
-                connection.sendall(b"PING\r\n")
-                return connection.recv(64).startswith(b"+PONG")  # -LOADING while it loads
-        except OSError:
-            return False
+    def wait_until_ready(self, timeout_s: float = 60.0) -> None:
+        """Return once the launched server takes commands. May run in another thread than `launch`.
+
+        Raises ConfigurationError if the server ends, or takes longer than `timeout_s`.
+        """
+        deadline = time.monotonic() + timeout_s
+        while not self._answers():
+            if self.exit_code is not None:
+                raise ConfigurationError(f"Valkey ended while it started; {self.log} says why")
+            if time.monotonic() > deadline:
+                raise ConfigurationError(f"Valkey is not ready in time; {self.log} says more")
+            time.sleep(_POLL_S)
 
     def stop(self, timeout_s: float = 30.0) -> None:
         """End the server and wait for it; it completes its append-only file first."""
@@ -219,6 +217,15 @@ class EmbeddedValkey:
         )
         kept = ["--appendonly", "yes", "--appendfsync", "always", "--save", ""]
         return [*where, *kept, "--maxmemory-policy", "noeviction", "--dir", str(self.directory)]
+
+    def _answers(self) -> bool:
+        """Tell whether PING is answered by PONG: -LOADING comes while the data is read."""
+        try:
+            with self._connect() as connection:
+                connection.sendall(b"PING\r\n")
+                return connection.recv(64).startswith(b"+PONG")
+        except OSError:
+            return False
 
     def _connect(self) -> socket.socket:
         if self._socket is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 
 from redis.exceptions import ResponseError
@@ -10,6 +11,8 @@ from app.errors import SpoolError, SpoolFull
 from app.settings import RedisSettings
 from app.spool.client import Redis
 from app.spool.replies import as_bytes, as_list, as_text
+
+_LOOK_AGAIN_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,19 +30,36 @@ class Health:
         """Use the connections of `redis`."""
         self._redis = redis
         self._settings = settings
+        self._crowding: tuple[str, ...] = ()
 
     async def check(self) -> Condition:
         """Return how Redis stands now; never raises."""
         try:
-            info = _fields(as_text(await self._redis.call("INFO")))
-            return Condition(_troubles(info, self._settings), await self._warnings())
+            info = await self._info()
+            troubles = (*_troubles(info), *_crowding(info, self._settings))
+            return Condition(troubles, await self._warnings())
         except SpoolError as error:
             return Condition(troubles=(error.detail,))
 
-    async def require_room(self) -> None:
-        """Raise SpoolError where new mail cannot be taken."""
-        if troubles := (await self.check()).troubles:
-            raise SpoolFull("; ".join(troubles))
+    async def watch(self) -> None:
+        """Look each second whether there is room for new mail, for ever; run it as a task."""
+        while True:
+            try:
+                self._crowding = _crowding(await self._info(), self._settings)
+            except SpoolError:
+                self._crowding = ()  # nothing is known of room; whoever accepts finds out what is wrong
+            await asyncio.sleep(_LOOK_AGAIN_S)
+
+    def require_room(self) -> None:
+        """Raise SpoolFull where there was no room for new mail a second ago.
+
+        New mail is refused before Redis is full, so that what is there has room to finish.
+        """
+        if self._crowding:
+            raise SpoolFull(self._crowding[0])
+
+    async def _info(self) -> dict[str, str]:
+        return _fields(as_text(await self._redis.call("INFO")))
 
     async def _warnings(self) -> tuple[str, ...]:
         wanted = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction"}
@@ -64,7 +84,7 @@ def _fields(info: str) -> dict[str, str]:
     return dict(line.split(":", 1) for line in info.splitlines() if ":" in line)
 
 
-def _troubles(info: dict[str, str], settings: RedisSettings) -> tuple[str, ...]:
+def _troubles(info: dict[str, str]) -> tuple[str, ...]:
     troubles = []
     if info.get("loading") == "1":
         troubles.append("Redis is loading its data")
@@ -72,7 +92,11 @@ def _troubles(info: dict[str, str], settings: RedisSettings) -> tuple[str, ...]:
         troubles.append("Redis is a read-only replica")
     if info.get("aof_enabled") == "1" and info.get("aof_last_write_status") != "ok":
         troubles.append("Redis could not write to its disk")
-    used, most = int(info.get("used_memory", 0)), int(info.get("maxmemory", 0))
-    if most and used > most * settings.headroom:
-        troubles.append(f"Redis holds {used} of {most} bytes; new mail waits until there is room")
     return tuple(troubles)
+
+
+def _crowding(info: dict[str, str], settings: RedisSettings) -> tuple[str, ...]:
+    used, most = int(info.get("used_memory", 0)), int(info.get("maxmemory", 0))
+    if not most or used <= most * settings.headroom:
+        return ()
+    return (f"Redis holds {used} of {most} bytes; new mail waits until there is room",)
