@@ -1,0 +1,130 @@
+"""Bodies: from the bytes of a request to a JSON value, within bounds of size, depth and number of parts.
+
+One parser reads every body: the standard library's, whose hooks let duplicate keys and NaN be refused
+(two readers may understand those differently). It costs about 10 microseconds more for 10 KB than the
+fastest one, and leaves nothing to be understood twice.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import NoReturn
+
+from fastapi import Request
+
+from app.api.problems import MalformedJson, UnsupportedMediaType
+from app.errors import TooLarge
+
+THREAD_ABOVE_BYTES = 256 * 1024
+"""Bodies larger than this are parsed beside the event loop."""
+_COUNT_ABOVE_BYTES = 64 * 1024
+_MAX_PARTS = 100_000
+_MAX_NAMES = 1_000
+_SLICE = 1024 * 1024
+_MAX_DIGITS = 18
+
+
+async def read_body(request: Request, most: int) -> bytes:
+    """Return the body. Raises UnsupportedMediaType, or TooLarge as soon as it is known to be."""
+    _check_form(request)
+    told = request.headers.get("content-length", "")
+    if told.isascii() and told.isdigit() and int(told[:20]) > most:
+        raise _too_large(most)
+    chunks, size = [], 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > most:
+            raise _too_large(most)
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def parse_json(body: bytes) -> object:
+    """Return the JSON value that `body` holds. Raises MalformedJson with the place, or TooLarge."""
+    _check_parts(body)
+    text = _text(body)
+    try:
+        return _DECODER.decode(text)
+    except json.JSONDecodeError as error:
+        raise MalformedJson(f"{error.msg} at line {error.lineno}, column {error.colno}") from error
+    except RecursionError as error:
+        raise MalformedJson("the body is nested too deeply") from error
+
+
+def _check_form(request: Request) -> None:
+    content_type = request.headers.get("content-type", "").lower()
+    media_type, _, parameters = content_type.partition(";")
+    if media_type.strip() != "application/json":
+        raise UnsupportedMediaType("send the header `Content-Type: application/json`")
+    if parameters.strip().replace('"', "") not in ("", "charset=utf-8"):
+        raise UnsupportedMediaType(
+            "JSON is sent in UTF-8 (RFC 8259 §8.1): leave the parameters away"
+        )
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise UnsupportedMediaType("compressed bodies are not taken: leave Content-Encoding away")
+
+
+def _text(body: bytes) -> str:
+    try:
+        text = body.decode()
+    except UnicodeDecodeError as error:
+        raise MalformedJson(f"the body is not UTF-8 at byte {error.start}") from error
+    if text.startswith("\ufeff"):
+        raise MalformedJson("the body starts with a byte order mark: leave it away (RFC 8259 §8.1)")
+    return text
+
+
+def _check_parts(body: bytes) -> None:
+    """Refuse bodies of very many small parts, which would take memory many times their size.
+
+    Commas and brackets inside strings count too: base64 has none, and texts seldom that many.
+    """
+    if len(body) <= _COUNT_ABOVE_BYTES:
+        return
+    parts = 0
+    for start in range(0, len(body), _SLICE):
+        piece = body[start : start + _SLICE]
+        parts += piece.count(b",") + piece.count(b"[") + piece.count(b"{")
+        if parts > _MAX_PARTS:
+            raise TooLarge(
+                f"the body has more than {_MAX_PARTS} parts: send large texts as attachments"
+            )
+
+
+def _too_large(most: int) -> TooLarge:
+    return TooLarge(
+        f"the body may have {most} bytes: link to large files instead of attaching them"
+    )
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    if len(pairs) > _MAX_NAMES:
+        raise TooLarge(f"an object has more than {_MAX_NAMES} names")
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        raise MalformedJson(f"the name {_repeated(pairs)[:100]!a} stands twice in one object")
+    return members
+
+
+def _repeated(pairs: list[tuple[str, object]]) -> str:
+    seen: set[str] = set()
+    for name, _ in pairs:
+        if name in seen:
+            return name
+        seen.add(name)
+    raise ValueError("no name is repeated")
+
+
+def _constant(name: str) -> NoReturn:
+    raise MalformedJson(f"{name} is not JSON: use null or a number")
+
+
+def _whole_number(digits: str) -> int:
+    if len(digits) > _MAX_DIGITS:
+        raise MalformedJson(f"a number has more than {_MAX_DIGITS} digits")
+    return int(digits)
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_unique, parse_constant=_constant, parse_int=_whole_number
+)

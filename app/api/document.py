@@ -1,0 +1,209 @@
+"""The OpenAPI document: what FastAPI cannot see by itself, and how all of it is put together.
+
+Bodies are read by `app.api.body` and not by FastAPI, so their schemas are added here; so are the problems
+that each call may answer with, and the webhooks.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+from collections.abc import Mapping
+from functools import cached_property
+from http import HTTPStatus
+from types import MappingProxyType
+from typing import Literal, TypeAlias
+
+from fastapi import FastAPI
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from app.api.answers import ProblemOut
+from app.api.problems import KINDS, MEDIA_TYPE
+from app.api.requests import EndpointRequest, MessageRequest
+from app.events import EventType
+from app.wire import Json
+
+Call: TypeAlias = Literal["send", "create", "list", "read", "ready"]
+Responses: TypeAlias = "dict[int | str, dict[str, Json]]"
+
+VERSION = "1.0"
+"""Version of the contract; it changes with the HTTP interface and not with the program."""
+
+DESCRIPTION = """\
+Post a message as JSON; Pillarbox carries it to the MX server of each recipient, tries again for days where
+it must, and tells your application by webhook what became of every recipient.
+
+* Keys: `Authorization: Bearer pb_…`. A key belongs to one project and has scopes: `send`, `read`, `manage`.
+* Errors: `application/problem+json` (RFC 9457) with a stable `code`; `errors[]` names fields by JSON pointer.
+* Times: RFC 3339 in UTC. Unknown fields are refused.
+"""
+
+_KEYED = ("unauthenticated", "forbidden")
+_STORED = ("spool_unavailable",)
+_READ_BODY = ("malformed_json", "too_large", "unsupported_media_type", "invalid_request")
+_CODES: Mapping[Call, tuple[str, ...]] = MappingProxyType(
+    {
+        "send": (
+            *_READ_BODY,
+            "invalid_header",
+            *_KEYED,
+            "idempotency_conflict",
+            *_STORED,
+            "spool_full",
+        ),
+        "create": (*_READ_BODY, *_KEYED, *_STORED, "spool_full"),
+        "list": (*_KEYED, *_STORED),
+        "read": (*_KEYED, "not_found", *_STORED),
+        "ready": ("not_ready",),
+    }
+)
+_REQUESTS = (MessageRequest, EndpointRequest)
+
+
+def problems(call: Call, more: Responses | None = None) -> Responses:
+    """Return the answers, besides success, that this kind of call may give."""
+    responses = copy.deepcopy(more or {})
+    by_status: dict[HTTPStatus, list[str]] = {}
+    for code in _CODES[call]:
+        by_status.setdefault(KINDS[code].status, []).append(code)
+    for status, codes in sorted(by_status.items()):
+        responses[status.value] = _problem(status, codes)
+    return responses
+
+
+def _problem(status: HTTPStatus, codes: list[str]) -> dict[str, Json]:
+    titles = " ".join(f"{KINDS[code].title} (`{code}`)." for code in codes)
+    response: dict[str, Json] = {
+        "description": titles,
+        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemOut"}}},
+    }
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        response["headers"] = _header("Retry-After", "Seconds until trying again makes sense.")
+    if status == HTTPStatus.UNAUTHORIZED:
+        response["headers"] = _header("WWW-Authenticate", "Always Bearer.")
+    return response
+
+
+def replayed_header() -> Responses:
+    """Return what the answer to a repeated request has besides its body."""
+    text = "`true` where this is the first answer again, for a repeated Idempotency-Key."
+    return {HTTPStatus.ACCEPTED.value: {"headers": _header("Idempotent-Replayed", text)}}
+
+
+def _header(name: str, description: str) -> dict[str, Json]:
+    return {name: {"description": description, "schema": {"type": "string"}}}
+
+
+def body_of(model: type[BaseModel]) -> dict[str, Json]:
+    """Return the part of an operation that says its body is `model`."""
+    schema: Json = {"$ref": f"#/components/schemas/{model.__name__}"}
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
+class Api(FastAPI):
+    """FastAPI with the whole document."""
+
+    @cached_property
+    def _document(self) -> dict[str, Json]:
+        document = copy.deepcopy(super().openapi())
+        for calls in document["paths"].values():
+            for call in calls.values():
+                _drop_foreign_problem(call["responses"])
+        document["webhooks"] = {kind.value: {"post": _webhook(kind)} for kind in EventType}
+        schemas = document["components"].pop("schemas") | _own_schemas()
+        used = _reachable(document, schemas)
+        document["components"]["schemas"] = {name: schemas[name] for name in sorted(used)}
+        return _tidied_members(document)
+
+    def openapi(self) -> dict[str, Json]:
+        """Return the OpenAPI document, made once."""
+        return self._document
+
+
+def _drop_foreign_problem(responses: dict[str, dict[str, Json]]) -> None:
+    """Drop the answer that FastAPI would give to bad parameters; `app.api.problems` gives another."""
+    if responses.get("422", {}).get("description") == "Validation Error":
+        del responses["422"]
+
+
+def _own_schemas() -> dict[str, Json]:
+    """Return the schemas that no route of FastAPI names."""
+    _, added = models_json_schema(
+        [*((model, "validation") for model in _REQUESTS), (ProblemOut, "serialization")],
+        ref_template="#/components/schemas/{model}",
+    )
+    schemas: dict[str, Json] = added["$defs"]
+    return schemas
+
+
+def _reachable(document: Json, schemas: Mapping[str, Json]) -> set[str]:
+    """Return the names of the schemas that the document uses, directly or by another one."""
+    reached: set[str] = set()
+    fresh = _named(document)
+    while fresh:
+        reached |= fresh
+        fresh = {found for name in fresh for found in _named(schemas[name])} - reached
+    return reached
+
+
+def _named(part: Json) -> set[str]:
+    return set(_REFERENCE.findall(json.dumps(part)))
+
+
+def _webhook(kind: EventType) -> dict[str, Json]:
+    return {
+        "operationId": f"on_{kind.name.lower()}",
+        "summary": _SUMMARIES[kind],
+        "description": "Signed as Standard Webhooks. Posted again, with the same id, until a 2xx answers.",
+        "tags": ["webhooks"],
+        "parameters": [_webhook_header(name, text) for name, text in _SIGNATURE.items()],
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/EventOut"}}},
+        },
+        "responses": {"2XX": {"description": "Taken; it is not posted again."}},
+    }
+
+
+def _webhook_header(name: str, description: str) -> dict[str, Json]:
+    place: dict[str, Json] = {"name": name, "in": "header", "required": True}
+    return {**place, "description": description, "schema": {"type": "string"}}
+
+
+def _tidied_members(members: dict[str, Json]) -> dict[str, Json]:
+    """Drop the titles that pydantic makes up, and the endings that only our own code needs."""
+    return {
+        _SUFFIX.sub("", name): _tidied(value)
+        for name, value in members.items()
+        if name != "title" or not isinstance(value, str) or "version" in members
+    }
+
+
+def _tidied(value: Json) -> Json:
+    if isinstance(value, dict):
+        return _tidied_members(value)
+    if isinstance(value, list):
+        return [_tidied(item) for item in value]
+    return _SUFFIX.sub("", value) if isinstance(value, str) and value.startswith("#/") else value
+
+
+_REFERENCE = re.compile(r"#/components/schemas/(\w+)")
+_SUFFIX = re.compile(r"(?<=[a-z])(Out|In)$")
+_SUMMARIES: Mapping[EventType, str] = MappingProxyType(
+    {
+        EventType.QUEUED: "The message is on disk and will be tried",
+        EventType.DEFERRED: "A try did not succeed; there will be another",
+        EventType.DELIVERED: "The receiving system took responsibility",
+        EventType.BOUNCED: "The recipient was refused for good",
+        EventType.EXPIRED: "The message's time ended before any try succeeded",
+    }
+)
+_SIGNATURE: Mapping[str, str] = MappingProxyType(
+    {
+        "webhook-id": "The event's id: the same however often it is posted.",
+        "webhook-timestamp": "When this post was made, in seconds since 1970.",
+        "webhook-signature": "`v1,` and the base64 HMAC-SHA256 of `id.timestamp.body` under the secret.",
+    }
+)

@@ -1,0 +1,108 @@
+"""The API process: builds every part from the settings and wires them; the twin of `worker.main`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+import structlog
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from app.accept import Acceptor
+from app.api import endpoints, messages
+from app.api import health as health_routes
+from app.api.deps import Services
+from app.api.document import DESCRIPTION, VERSION, Api
+from app.api.middleware import Boundary
+from app.api.problems import on_domain_error, on_http_error, on_parameter_error
+from app.dashboard.inbox import mailbox_router
+from app.errors import ConfigurationError, PillarboxError
+from app.projects.endpoints import Endpoints
+from app.projects.keyring import Keyring
+from app.projects.keys import Doorman
+from app.settings import Settings, read_settings
+from app.signals.logs import configure_logs
+from app.signals.metrics import HttpMetrics, new_registry
+from app.spool.client import Redis
+from app.spool.health import Health
+from app.spool.jobs import Alarm, arq_pool
+from app.spool.scripts import Scripts
+from app.spool.store import Store
+
+_log = structlog.get_logger(__name__)
+
+_Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+
+
+def create_app_from_env() -> FastAPI:
+    """Return the application by the settings of the environment; what uvicorn calls as a factory."""
+    settings = read_settings()
+    configure_logs(settings.log)
+    return create_app(settings)
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Return the application; Redis is only needed once it starts.
+
+    Raises ConfigurationError for DKIM keys that cannot be used.
+    """
+    keyring, metrics = Keyring(settings.dkim.directory), HttpMetrics(new_registry())
+    app = Api(
+        title="Pillarbox",
+        version=VERSION,
+        description=DESCRIPTION,
+        lifespan=_lifespan(settings, keyring),
+        # Their pages load scripts from elsewhere.
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.metrics = metrics
+    app.add_middleware(Boundary, metrics=metrics)
+    app.add_exception_handler(PillarboxError, on_domain_error)
+    app.add_exception_handler(HTTPException, on_http_error)
+    app.add_exception_handler(RequestValidationError, on_parameter_error)
+    for resource in (messages, endpoints, health_routes):
+        app.include_router(resource.router)
+    if settings.mailbox.directory:
+        app.include_router(mailbox_router(settings.mailbox.directory), include_in_schema=False)
+    return app
+
+
+def _lifespan(settings: Settings, keyring: Keyring) -> _Lifespan:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with Redis.connect(settings.redis) as redis:
+            services = _services(settings, keyring, redis)
+            await _tell_condition(services)
+            app.state.services = services
+            watching = asyncio.create_task(services.health.watch())
+            yield
+            watching.cancel()
+
+    return lifespan
+
+
+def _services(settings: Settings, keyring: Keyring, redis: Redis) -> Services:
+    store = Store(redis, Scripts.of(redis.keys, settings), settings.retention)
+    alarm, health = Alarm(arq_pool(redis)), Health(redis, settings.redis)
+    return Services(
+        settings=settings,
+        acceptor=Acceptor(store, alarm, health, keyring, settings),
+        store=store,
+        endpoints=Endpoints(redis, settings.webhooks),
+        doorman=Doorman(redis, settings.api.key_cache),
+        health=health,
+    )
+
+
+async def _tell_condition(services: Services) -> None:
+    """Say what weakens the promise of a 202; end the start where the settings insist on it."""
+    condition = await services.health.check()
+    for text in (*condition.troubles, *condition.warnings):
+        _log.warning("redis_condition", text=text)
+    if services.settings.redis.require_durable and condition.warnings:
+        raise ConfigurationError("\n".join(condition.warnings))

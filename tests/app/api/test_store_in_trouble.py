@@ -1,0 +1,100 @@
+"""While Redis is away or full: 503 with a time to come back, never a 202, never a 500."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+
+from app.errors import ConfigurationError
+from app.main import create_app
+from app.projects.keys import create_key
+from app.settings import ApiSettings, DkimSettings, RedisSettings, Settings
+from app.spool.client import Redis
+from tests.app.api.client import Client
+from tests.app.api.conftest import served
+from tests.fakes.valkey import ValkeyServer
+
+
+@pytest.fixture
+def settings(own_valkey: ValkeyServer) -> Settings:
+    """The API remembers keys for long, so that only the message itself meets the trouble."""
+    return Settings(
+        redis=RedisSettings(url=own_valkey.url, timeout=timedelta(seconds=1)),
+        api=ApiSettings(key_cache=timedelta(minutes=1)),
+        dkim=DkimSettings(required=False),
+    )
+
+
+@pytest.fixture
+async def client(settings: Settings) -> AsyncIterator[Client]:
+    """A client whose key the API remembers already."""
+    async with Redis.connect(settings.redis) as redis:
+        key = await create_key(redis, "shop", "test")
+    async with served(create_app(settings)) as client:
+        assert (await client.with_key(key).get("/endpoints")).status == 200
+        yield client.with_key(key)
+
+
+async def test_store_that_is_away_makes_503_until_it_is_back(
+    client: Client, own_valkey: ValkeyServer
+) -> None:
+    own_valkey.kill()
+    for answer in (await client.send(), await client.get(f"/messages/msg_{'0' * 32}")):
+        assert (answer.status, answer.code) == (503, "spool_unavailable")
+        assert int(answer.headers["Retry-After"]) > 0
+        assert own_valkey.url not in answer.text_at("/detail")
+    ready = await client.get("/readyz")
+    assert (ready.status, ready.code) == (503, "not_ready")
+    assert ready.text_at("/reasons/0")
+    assert (await client.get("/healthz")).status == 200
+    own_valkey.start()
+    assert (await client.send()).status == 202
+    assert (await client.get("/readyz")).status == 200
+
+
+async def test_unknown_key_is_503_and_not_401_while_the_store_is_away(
+    client: Client, own_valkey: ValkeyServer, settings: Settings
+) -> None:
+    async with Redis.connect(settings.redis) as redis:
+        fresh = await create_key(redis, "shop", "fresh")
+    own_valkey.kill()
+    answer = await client.with_key(fresh).send()
+    assert (answer.status, answer.code) == (503, "spool_unavailable")
+
+
+async def test_full_store_takes_no_mail_but_gives_what_it_has(
+    client: Client, settings: Settings
+) -> None:
+    sent = await client.send()
+    async with Redis.connect(settings.redis) as redis:
+        await redis.call("CONFIG", "SET", "maxmemory", 1)
+    answer = await client.send()
+    assert (answer.status, answer.code) == (503, "spool_full")
+    assert int(answer.headers["Retry-After"]) > 0
+    assert (await client.get(f"/messages/{sent.text_at('/id')}")).status == 200
+    ready = await client.get("/readyz")
+    assert (ready.status, ready.code) == (503, "not_ready")
+
+
+async def test_store_that_may_lose_mail_is_a_warning(client: Client, settings: Settings) -> None:
+    async with Redis.connect(settings.redis) as redis:
+        await redis.call("CONFIG", "SET", "appendfsync", "everysec")
+    ready = await client.get("/readyz")
+    assert ready.status == 200
+    assert "appendfsync" in ready.text_at("/warnings/0")
+
+
+async def test_settings_that_insist_on_durability_refuse_to_start_without(
+    settings: Settings,
+) -> None:
+    insisting = settings.redis.model_copy(update={"require_durable": True})
+    app = create_app(settings.model_copy(update={"redis": insisting}))
+    async with Redis.connect(settings.redis) as redis:
+        async with app.router.lifespan_context(app):
+            pass
+        await redis.call("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+    with pytest.raises(ConfigurationError, match="maxmemory-policy"):
+        async with app.router.lifespan_context(app):
+            pass

@@ -1,0 +1,38 @@
+"""Projects never see each other: everything foreign does not exist."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+
+from tests.app.api.client import Client
+
+
+async def test_every_call_with_a_foreign_id_is_404(
+    app: FastAPI, client: Client, stranger: Client
+) -> None:
+    sent = await client.send()
+    made = await client.post("/endpoints", {"url": "https://shop.example/hook"})
+    own = {"message_id": sent.text_at("/id"), "endpoint_id": made.text_at("/id")}
+    swept = 0
+    for path, calls in app.openapi()["paths"].items():
+        if "{" not in path:
+            continue
+        for method in calls:
+            answer = await stranger.call(method.upper(), path.format(**own))
+            assert (answer.status, answer.code) == (404, "not_found"), (method, path)
+            swept += 1
+    assert swept >= 5
+    assert (await client.get(f"/endpoints/{own['endpoint_id']}")).status == 200
+
+
+async def test_lists_hold_nothing_foreign(client: Client, stranger: Client) -> None:
+    await client.post("/endpoints", {"url": "https://shop.example/hook"})
+    assert (await stranger.get("/endpoints")).at("/data") == []
+
+
+async def test_every_call_but_health_needs_a_key(app: FastAPI, client: Client) -> None:
+    for path, calls in app.openapi()["paths"].items():
+        for method, call in calls.items():
+            answer = await client.with_key(None).call(method.upper(), path)
+            assert (answer.status == 401) == ("security" in call), (method, path)
+            assert ("security" in call) == (not path.endswith("z")), (method, path)
