@@ -36,11 +36,12 @@ check: $(STAMP) ## Check style, types, imports, OpenAPI, manifests and Dockerfil
 	@$(SAY) 'ruff format'
 	@$(BIN)/ruff format --check .
 	@$(SAY) 'mypy'
-	@$(BIN)/mypy $(wildcard app worker tests bench)
+	@$(BIN)/mypy $(wildcard app worker tests bench tools)
 	@$(SAY) 'import contracts'
 	@$(BIN)/lint-imports --no-logo
 	@$(SAY) 'openapi'
 	@$(BIN)/python -m app.openapi --check
+	@$(BIN)/python -m tools.settings_page --check
 	@$(SAY) 'yamllint'
 	@$(BIN)/yamllint --strict k8s openapi .yamllint.yaml
 	@$(SAY) 'hadolint'
@@ -54,8 +55,9 @@ bench: $(STAMP) system ## Measure throughput and latency beside Postfix; ends wi
 soak: $(STAMP) system ## Run the load of the bench for longer and watch memory
 	@$(BIN)/python -m bench --soak
 
-openapi: $(STAMP) ## Write openapi/openapi.yaml from the code
+openapi: $(STAMP) ## Write openapi/openapi.yaml and docs/settings.md from the code
 	@$(BIN)/python -m app.openapi
+	@$(BIN)/python -m tools.settings_page
 
 format: $(STAMP) ## Sort imports and format the code
 	@$(BIN)/ruff check --select I --fix .

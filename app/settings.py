@@ -47,7 +47,7 @@ _HOST_NAME = re.compile(r"(?=.{1,253}\Z)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.?)+
 
 
 class _Group(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class RedisSettings(_Group):
@@ -220,8 +220,8 @@ class WorkerSettings(_Group):
     """Address of the worker's `/healthz` and `/metrics`."""
     health_port: Port = 8081
     """Port of the worker's `/healthz` and `/metrics`."""
-    drain_on_stop: Seconds = timedelta(seconds=630)
-    """How long a stopping worker waits for sessions that have sent their final dot."""
+    patience: Seconds = timedelta(seconds=10)
+    """How long a stopping worker lets mails finish; then it cuts sessions that have not sent their final dot."""
 
 
 class RetentionSettings(_Group):

@@ -207,7 +207,10 @@ def test_the_settings_are_understood(name: str, monkeypatch: pytest.MonkeyPatch)
     assert groups <= {f"PILLARBOX_{group.upper()}" for group in Settings.model_fields}
     assert settings.redis.url == "redis://:secret@pillarbox-valkey:6379/0"
     assert settings.redis.require_durable
-    probed = {"pillarbox-api": settings.api.port, "pillarbox-worker": settings.worker.signals.health_port}
+    probed = {
+        "pillarbox-api": settings.api.port,
+        "pillarbox-worker": settings.worker.health_port,
+    }
     assert number(container(name), "ports", 0, "containerPort") == probed[name]
 
 
@@ -228,7 +231,7 @@ def test_the_probes_ask_the_right_questions() -> None:
 def test_a_worker_may_wait_for_every_final_dot(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = settings_of("pillarbox-worker", monkeypatch)
     grace = timedelta(seconds=number(pod("pillarbox-worker"), "terminationGracePeriodSeconds"))
-    assert settings.delivery.timeouts.dot < settings.worker.drain_on_stop < grace
+    assert settings.delivery.timeouts.dot + settings.worker.patience < grace
 
 
 def rules(name: str, direction: str) -> list[Node]:

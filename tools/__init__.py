@@ -1,0 +1,1 @@
+"""Small programs that make runs; nothing of them is shipped."""
