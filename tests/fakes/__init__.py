@@ -1,1 +1,1 @@
-"""Real servers on loopback that a test scripts: they behave, fail and misbehave on demand."""
+"""Servers with behaviour for tests: they listen on loopback and do what a test tells them."""

@@ -1,0 +1,1 @@
+"""Other processes of this machine: started, tied to their parent, watched, kept apart, ended."""

@@ -1,0 +1,124 @@
+"""The real processes of Pillarbox under a test's or a benchmark's control."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+
+_POLL_S = 0.02
+_PATIENCE_S = 30.0
+
+
+def free_port() -> int:
+    """Return a port of loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+        assert isinstance(port, int)
+        return port
+
+
+class Process:
+    """One child process with its output in a file. Use it as a context manager."""
+
+    def __init__(
+        self, name: str, arguments: Sequence[str], environment: Mapping[str, str], log: Path
+    ) -> None:
+        self.name = name
+        self.log = log
+        self._arguments = list(arguments)
+        self._environment = {**os.environ, **environment}
+        self._child: subprocess.Popen[bytes] | None = None
+
+    @property
+    def child(self) -> subprocess.Popen[bytes]:
+        """The running child."""
+        assert self._child is not None, f"{self.name} was not started"
+        return self._child
+
+    def start(self) -> None:
+        """Start it; it may be started again after it ended."""
+        with self.log.open("ab") as log:
+            self._child = subprocess.Popen(
+                self._arguments,
+                env=self._environment,
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+            )
+
+    def kill(self) -> None:
+        """End it by SIGKILL and wait until it is gone."""
+        self.child.kill()
+        self.child.wait()
+
+    def freeze(self) -> None:
+        """Stop it by SIGSTOP."""
+        self.child.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        self.child.send_signal(signal.SIGCONT)
+
+    def stop(self) -> int:
+        """End it by SIGTERM and return its exit code."""
+        self.child.terminate()
+        return self.child.wait(_PATIENCE_S)
+
+    def wait_until_ready(self, url: str) -> None:
+        """Wait until `url` answers 200. Raises AssertionError with the end of its log where it does not."""
+        deadline = time.monotonic() + _PATIENCE_S
+        while not _answers(url):
+            ended = self.child.poll() is not None
+            if ended or time.monotonic() > deadline:
+                raise AssertionError(f"{self.name} is not ready:\n{self.log.read_text()[-4000:]}")
+            time.sleep(_POLL_S)
+
+    def __enter__(self) -> Process:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._child and self._child.poll() is None:
+            self.thaw()
+            self.kill()
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def api_process(environment: Mapping[str, str], directory: Path) -> tuple[Process, str]:
+    """Return an API process, not yet started, and its URL."""
+    port = free_port()
+    arguments = [sys.executable, "-m", "app.cli", "api"]
+    wanted = {**environment, "PILLARBOX_API__PORT": str(port)}
+    return Process("api", arguments, wanted, directory / "api.log"), f"http://127.0.0.1:{port}"
+
+
+def worker_process(
+    environment: Mapping[str, str], directory: Path, name: str = "worker"
+) -> tuple[Process, str]:
+    """Return a worker process, not yet started, and its URL."""
+    port = free_port()
+    wanted = {**environment, "PILLARBOX_WORKER__HEALTH_PORT": str(port)}
+    arguments = [sys.executable, "-m", "worker"]
+    return Process(name, arguments, wanted, directory / f"{name}.log"), f"http://127.0.0.1:{port}"
