@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from app.errors import FieldError, InvalidRequest, TooLarge
-from app.events import EventRecord, EventType
-from app.ids import MessageId, new_event_id, new_message_id
+from app.events import EventType
+from app.ids import MessageId, new_message_id
 from app.mail.address import Mailbox
 from app.mail.compose import compose
 from app.mail.content import Content, ContentError
@@ -69,8 +69,9 @@ class Acceptor:
             expires_at=expires_at,
             size_bytes=len(content),
         )
+        queued = [message.event(index, EventType.QUEUED, now) for index in range(len(recipients))]
         receipt = Receipt(identity, recipients, now)
-        kept = await self.store.keep(message, content, _queued(message), receipt, idempotency)
+        kept = await self.store.keep(message, content, queued, receipt, idempotency)
         await self.alarm.ring(kept.wakes)
         return kept.receipt
 
@@ -162,19 +163,3 @@ def _write(draft: Draft, identity: MessageId, now: datetime, keys: tuple[Signing
         message_id=f"{unique}@{draft.sender.address.domain}",
     )
     return sign(compose(content, unique), keys, now)
-
-
-def _queued(message: Message) -> tuple[EventRecord, ...]:
-    return tuple(
-        EventRecord(
-            id=new_event_id(),
-            type=EventType.QUEUED,
-            timestamp=message.created_at,
-            message=message.id,
-            recipient=message.recipient_id(index),
-            address=recipient.address,
-            tags=message.tags,
-            metadata=message.metadata,
-        )
-        for index, recipient in enumerate(message.recipients)
-    )

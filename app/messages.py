@@ -8,8 +8,8 @@ from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
 
-from app.events import Delivery
-from app.ids import MessageId, ProjectId, RecipientId, recipient_id
+from app.events import Delivery, EventRecord, EventType
+from app.ids import MessageId, ProjectId, RecipientId, new_event_id, recipient_id
 from app.mail.address import Mailbox
 from app.mail.content import Attachment
 
@@ -118,6 +118,22 @@ class Message:
     def recipient_id(self, index: int) -> RecipientId:
         """Return the id of the recipient at `index`."""
         return recipient_id(self.id, index)
+
+    def event(
+        self, index: int, kind: EventType, at: datetime, delivery: Delivery | None = None
+    ) -> EventRecord:
+        """Return a new fact about the recipient at `index`."""
+        return EventRecord(
+            id=new_event_id(),
+            type=kind,
+            timestamp=at,
+            message=self.id,
+            recipient=self.recipient_id(index),
+            address=self.recipients[index].address,
+            tags=self.tags,
+            metadata=self.metadata,
+            delivery=delivery,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from app.events import EventRecord, EventType
-from app.ids import ProjectId, new_event_id, new_message_id
+from app.ids import ProjectId, new_message_id
 from app.messages import Field, Message, Receipt, Recipient, Stream
 from app.spool.store import Idempotency, Kept, Store
 
@@ -44,19 +44,8 @@ class Letter:
 
 def queued(message: Message) -> tuple[EventRecord, ...]:
     """Return the first event of each recipient."""
-    return tuple(
-        EventRecord(
-            id=new_event_id(),
-            type=EventType.QUEUED,
-            timestamp=message.created_at,
-            message=message.id,
-            recipient=message.recipient_id(index),
-            address=recipient.address,
-            tags=message.tags,
-            metadata=message.metadata,
-        )
-        for index, recipient in enumerate(message.recipients)
-    )
+    indexes = range(len(message.recipients))
+    return tuple(message.event(index, EventType.QUEUED, message.created_at) for index in indexes)
 
 
 async def keep(

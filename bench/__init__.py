@@ -1,0 +1,1 @@
+"""Measurements of the whole, on one machine, beside Postfix doing the same work in the same run."""

@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.fakes.deployment import Deployment, deployed
+from tests.fakes.dns import DnsServer
+from tests.fakes.smtp import Action, Connection, Mail, SmtpServer, hold
+
+
+def ledger(mails: Sequence[Mail]) -> Counter[str]:
+    """Count the copies of each message by its Message-ID, which is the same in all of them."""
+    found = (re.search(rb"(?im)^message-id: <([0-9a-f]{32})@", mail.content) for mail in mails)
+    return Counter(f"msg_{match[1].decode()}" for match in found if match)
+
+
+def reached(event: asyncio.Event) -> Action:
+    """Tell the test that a step was reached, and answer nothing until the client is gone."""
+
+    async def action(connection: Connection) -> None:
+        event.set()
+        await connection.until_gone()
+
+    return action
+
+
+async def kill_and_restart(pillarbox: Deployment) -> None:
+    await asyncio.to_thread(pillarbox.worker.kill)
+    pillarbox.worker.start()
+
+
+@pytest.mark.parametrize("pipelining", [True, False])
+@pytest.mark.parametrize("step", ["GREETING", "EHLO", "MAIL", "RCPT", "DATA", "DOT"])
+async def test_a_worker_killed_at_any_step_loses_nothing_and_doubles_only_after_the_dot(
+    tmp_path: Path, dns: DnsServer, step: str, pipelining: bool
+) -> None:
+    dns.a("example.org", "127.0.0.1")
+    extensions = ("PIPELINING",) if pipelining else ()
+    async with (
+        SmtpServer(extensions=extensions) as server,
+        deployed(tmp_path, dns, server.port) as pillarbox,
+    ):
+        at_step = asyncio.Event()
+        server.act(step, reached(at_step), times=1)
+        message = await pillarbox.send("ann@example.org")
+        await asyncio.wait_for(at_step.wait(), 10)
+        await kill_and_restart(pillarbox)
+        assert await pillarbox.settled(message) == {"ann@example.org": "delivered"}
+        assert ledger(server.mails) == {message: 1}
+        # What the receiver had whole before the reply was lost is the copy that RFC 1047 speaks of.
+        assert ledger(server.refused) == ({message: 1} if step == "DOT" else {})
+        assert await pillarbox.told(message) == ["queued", "deferred", "delivered"]
+
+
+async def test_a_worker_killed_between_the_reply_and_its_record_sends_a_second_copy_and_says_so(
+    tmp_path: Path, dns: DnsServer
+) -> None:
+    dns.a("example.org", "127.0.0.1")
+    async with SmtpServer() as server, deployed(tmp_path, dns, server.port) as pillarbox:
+        may_answer = asyncio.Event()
+        server.act("DOT", hold(may_answer), times=1)
+        message = await pillarbox.send("ann@example.org")
+        await server.until(
+            lambda: "DATA" in server.sessions[0].verbs() if server.sessions else False
+        )
+        pillarbox.valkey.freeze()
+        may_answer.set()
+        await server.received(1)
+        await asyncio.to_thread(pillarbox.worker.kill)
+        pillarbox.valkey.thaw()
+        pillarbox.worker.start()
+        assert await pillarbox.settled(message) == {"ann@example.org": "delivered"}
+        assert ledger(server.mails)[message] in {1, 2}
+        assert "deferred" in await pillarbox.told(message) or ledger(server.mails)[message] == 1
+
+
+async def test_workers_killed_again_and_again_under_load_lose_nothing(
+    tmp_path: Path, dns: DnsServer
+) -> None:
+    dns.a("example.org", "127.0.0.1")
+    async with SmtpServer() as server, deployed(tmp_path, dns, server.port) as pillarbox:
+        accepted: list[str] = []
+        for _ in range(4):
+            accepted += await asyncio.gather(
+                *(pillarbox.send("ann@example.org") for _ in range(40))
+            )
+            await kill_and_restart(pillarbox)
+        for message in accepted:
+            assert await pillarbox.settled(message) == {"ann@example.org": "delivered"}
+        sent = ledger([*server.mails, *server.refused])
+        assert set(sent) == set(accepted)
+        # A second copy needs a drain that was killed with it in hand, and says so in the history.
+        for message, copies in sent.items():
+            assert copies == 1 or "deferred" in await pillarbox.told(message)
+
+
+async def test_a_worker_frozen_past_its_lease_sends_nothing_more(
+    tmp_path: Path, dns: DnsServer
+) -> None:
+    dns.a("example.org", "127.0.0.1")
+    async with SmtpServer() as server, deployed(tmp_path, dns, server.port, workers=2) as pillarbox:
+        at_data, may_answer = asyncio.Event(), asyncio.Event()
+
+        async def wait_at_data(connection: Connection) -> None:
+            at_data.set()
+            await may_answer.wait()
+            await connection.send("354 Go ahead")
+
+        server.act("DATA", wait_at_data, times=1)
+        message = await pillarbox.send("ann@example.org")
+        await asyncio.wait_for(at_data.wait(), 10)
+        for worker in pillarbox.workers:
+            worker.freeze()
+        may_answer.set()
+        await asyncio.sleep(2.5)  # longer than the lease of 2 s, which is what this is about
+        for worker in pillarbox.workers:
+            worker.thaw()
+        assert await pillarbox.settled(message) == {"ann@example.org": "delivered"}
+        assert ledger(server.mails) == {message: 1}
+        assert server.refused == []
+
+
+async def test_a_stopping_worker_gives_its_mail_back_and_a_starting_one_takes_it(
+    tmp_path: Path, dns: DnsServer
+) -> None:
+    dns.a("example.org", "127.0.0.1")
+    async with SmtpServer() as server, deployed(tmp_path, dns, server.port) as pillarbox:
+        at_dot, may_answer = asyncio.Event(), asyncio.Event()
+
+        async def wait_at_dot(connection: Connection) -> None:
+            at_dot.set()
+            await may_answer.wait()
+            await connection.send("250 2.0.0 Taken")
+
+        server.act("DOT", wait_at_dot, times=1)
+        message = await pillarbox.send("ann@example.org")
+        await asyncio.wait_for(at_dot.wait(), 10)
+        stopping = asyncio.create_task(asyncio.to_thread(pillarbox.worker.stop))
+        may_answer.set()
+        assert await stopping == 0
+        assert await pillarbox.statuses(message) == {"ann@example.org": "delivered"}
+        waiting = await pillarbox.send("ann@example.org")
+        pillarbox.worker.start()
+        assert await pillarbox.settled(waiting) == {"ann@example.org": "delivered"}
+        assert ledger(server.mails) == {message: 1, waiting: 1}

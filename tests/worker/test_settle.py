@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.events import Category, EventType, Peer
+from app.ids import DrainId
+from app.mail.reply import Reply
+from app.messages import RecipientState, Status, Stream, is_final
+from app.spool.lanes import MailClaim, MailLane
+from tests.fakes.letters import PROJECT, Letter
+from worker.outcomes.outcome import Outcome, Verdict
+from worker.settle import Moment, decide, settlement_of
+
+NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
+MOMENT = Moment(
+    now=NOW,
+    roll=0.5,
+    retry_after=(timedelta(minutes=1), timedelta(minutes=5)),
+    jitter=0.1,
+    lane_wait=timedelta(seconds=30),
+)
+PEER = Peer("mx.example.org", "192.0.2.1")
+
+
+def outcome(verdict: Verdict, *, in_doubt: bool = False) -> Outcome:
+    reply = Reply(451, "4.7.1", "come back later") if verdict is Verdict.DEFERRED else None
+    return Outcome(verdict, Category.POLICY, reply, "what happened", PEER, in_doubt)
+
+
+def claim(state: RecipientState, lives: timedelta = timedelta(hours=1)) -> MailClaim:
+    message = Letter(lives=lives, created_at=NOW).message()
+    lane = MailLane(PROJECT, Stream.TRANSACTIONAL, "example.org")
+    return MailClaim(lane, DrainId("drn_1"), 1, 0, (0,), message, b"", (state,))
+
+
+@pytest.mark.parametrize(
+    ("verdict", "status", "attempts", "wait"),
+    [
+        (Verdict.DELIVERED, Status.DELIVERED, 1, None),
+        (Verdict.BOUNCED, Status.BOUNCED, 1, None),
+        (Verdict.EXPIRED, Status.EXPIRED, 0, None),
+        (Verdict.DEFERRED, Status.DEFERRED, 1, timedelta(minutes=1)),
+        (Verdict.UNREACHED, Status.DEFERRED, 0, timedelta(0)),
+    ],
+)
+def test_each_verdict_has_its_consequence(
+    verdict: Verdict, status: Status, attempts: int, wait: timedelta | None
+) -> None:
+    decision = decide(outcome(verdict), RecipientState(), MOMENT)
+    assert (decision.status, decision.attempts, decision.wait) == (status, attempts, wait)
+
+
+def test_waits_follow_the_schedule_and_its_last_one_repeats() -> None:
+    waits = [
+        decide(outcome(Verdict.DEFERRED), RecipientState(attempts=n), MOMENT).wait for n in range(4)
+    ]
+    assert waits == [timedelta(minutes=m) for m in (1, 5, 5, 5)]
+
+
+def test_a_mail_that_our_stopping_worker_did_not_send_is_put_back_without_a_trace() -> None:
+    state = RecipientState(Status.DEFERRED, attempts=2)
+    settlement = settlement_of(claim(state), 0, outcome(Verdict.INTERRUPTED), MOMENT)
+    assert (settlement.state, settlement.wait, settlement.event) == (state, timedelta(0), None)
+
+
+def test_a_lost_worker_is_told_and_counted_but_is_no_attempt() -> None:
+    lost = outcome(Verdict.INTERRUPTED, in_doubt=True)
+    settlement = settlement_of(claim(RecipientState()), 0, lost, MOMENT)
+    assert (settlement.state.attempts, settlement.state.interruptions) == (0, 1)
+    assert settlement.wait == timedelta(0)
+    assert settlement.event is not None
+    assert settlement.event.delivery is not None
+    assert settlement.event.delivery.in_doubt
+
+
+def test_a_message_that_keeps_losing_workers_is_held_back() -> None:
+    lost = outcome(Verdict.INTERRUPTED, in_doubt=True)
+    waits = [decide(lost, RecipientState(interruptions=n), MOMENT).wait for n in range(4)]
+    assert waits == [timedelta(minutes=m) for m in (0, 1, 5, 5)]
+
+
+@pytest.mark.parametrize("verdict", [Verdict.DEFERRED, Verdict.UNREACHED])
+def test_what_would_wait_beyond_its_end_expires_instead(verdict: Verdict) -> None:
+    late = replace(MOMENT, now=NOW + timedelta(hours=2))
+    settlement = settlement_of(claim(RecipientState()), 0, outcome(verdict), late)
+    assert settlement.state.status is Status.EXPIRED
+    assert settlement.wait is None
+    assert settlement.event is not None
+    assert settlement.event.type is EventType.EXPIRED
+
+
+def test_the_event_of_a_deferral_says_what_was_answered_and_when_it_is_tried_again() -> None:
+    settlement = settlement_of(claim(RecipientState()), 0, outcome(Verdict.DEFERRED), MOMENT)
+    assert settlement.event is not None
+    delivery = settlement.event.delivery
+    assert delivery is not None
+    assert delivery.reply == Reply(451, "4.7.1", "come back later")
+    assert (delivery.peer, delivery.final) == (PEER, False)
+    assert delivery.next_attempt_at == NOW + timedelta(minutes=1)
+
+
+def test_trouble_of_a_site_names_the_end_of_the_lanes_rest_as_the_next_try() -> None:
+    settlement = settlement_of(claim(RecipientState()), 0, outcome(Verdict.UNREACHED), MOMENT)
+    assert settlement.state.due_at == NOW + MOMENT.lane_wait
+
+
+def test_a_settled_recipient_cannot_change_any_more() -> None:
+    with pytest.raises(ValueError, match="cannot go from delivered to bounced"):
+        settlement_of(claim(RecipientState(Status.DELIVERED)), 0, outcome(Verdict.BOUNCED), MOMENT)
+
+
+@given(
+    tried=st.builds(outcome, st.sampled_from(Verdict), in_doubt=st.booleans()),
+    state=st.builds(
+        RecipientState,
+        st.just(Status.DEFERRED),
+        st.integers(0, 50),
+        st.integers(0, 50),
+        st.none(),
+        st.none(),
+    ),
+    roll=st.floats(0, 1, exclude_max=True),
+    age=st.timedeltas(timedelta(0), timedelta(hours=3)),
+)
+def test_every_outcome_is_either_final_or_tried_again(
+    tried: Outcome, state: RecipientState, roll: float, age: timedelta
+) -> None:
+    moment = replace(MOMENT, now=NOW + age, roll=roll)
+    settlement = settlement_of(claim(state), 0, tried, moment)
+    assert is_final(settlement.state.status) == (settlement.wait is None)
+    assert settlement.wait is None or settlement.wait >= timedelta(0)
+    assert settlement.state.attempts - state.attempts in {0, 1}

@@ -1,0 +1,98 @@
+"""The story of the worker: claim, route, transact, settle, and again until the lane is empty.
+
+One drain holds one claim at a time, so a crash puts at most one mail per connection in doubt. It ends
+when nothing is due, when its time or its number of mails is up (lanes take turns), when no host can be
+reached, when its lease is lost, or when the process stops.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from app.events import Category
+from app.spool.lanes import Fenced, MailClaim, MailLane
+from worker.leases import Lease
+from worker.outcomes.outcome import Outcome, Verdict
+from worker.resources import Resources
+from worker.settle import settle
+from worker.smtp.attempt import Attempted
+from worker.smtp.envelope import Envelope
+
+_EXPIRED = Outcome(
+    Verdict.EXPIRED, None, None, "the message's time ended before it could be delivered", None
+)
+
+
+_STOPPED = Outcome(
+    Verdict.INTERRUPTED, Category.LOCAL, None, "our worker stopped before it was sent", None
+)
+
+
+async def drain(lane: MailLane, resources: Resources) -> None:
+    """Carry what is due in `lane`. Raises SpoolError where Redis cannot give a claim."""
+    turn = Turn(resources)
+    with resources.leases.hold() as lease:
+        claim = await resources.lanes.begin(lane, lease.drain)
+        while isinstance(claim, MailClaim):
+            attempted = await _attempt_or_put_back(claim, lease, resources)
+            go_on = turn.goes_on(attempted)
+            asked_at = time.monotonic()
+            try:
+                settled = await settle(claim, attempted, resources, go_on=go_on)
+            except Fenced:
+                resources.metrics.fenced()
+                return
+            lease.extend(asked_at)
+            claim = settled.next_claim
+
+
+async def attempt(claim: MailClaim, lease: Lease, resources: Resources) -> Attempted:
+    """Try the recipients of one claim at their hosts; the outcomes come in the order of the claim."""
+    started_at = resources.clock()
+    if started_at >= claim.message.expires_at:
+        return _alike(_EXPIRED, claim, resources)
+    hosts = await resources.router.route(claim.lane.domain)
+    if isinstance(hosts, Outcome):
+        return _alike(hosts, claim, resources)
+    addresses = tuple(claim.message.recipients[index].address for index in claim.indexes)
+    envelope = Envelope(claim.message.mail_from, addresses, claim.content)
+    return await resources.carrier.carry(hosts, envelope, lease)
+
+
+async def _attempt_or_put_back(claim: MailClaim, lease: Lease, resources: Resources) -> Attempted:
+    """Try; when the process stops in the middle, give the claim back as it was and let the drain end.
+
+    A cancellation arrives here only before the final dot; after it the attempt runs to its end.
+    """
+    try:
+        return await attempt(claim, lease, resources)
+    except asyncio.CancelledError:
+        return _alike(_STOPPED, claim, resources)
+
+
+class Turn:
+    """How long one drain may go on before its lane goes to the end of the line."""
+
+    def __init__(self, resources: Resources) -> None:
+        """Start counting."""
+        delivery = resources.settings.delivery
+        self._resources = resources
+        self._until = time.monotonic() + delivery.drain_time.total_seconds()
+        self._mails_left = delivery.drain_mails
+
+    def goes_on(self, attempted: Attempted) -> bool:
+        """Tell whether the drain may claim again after this attempt."""
+        self._mails_left -= 1
+        verdicts = {outcome.verdict for outcome in attempted.outcomes}
+        return (
+            not verdicts & {Verdict.UNREACHED, Verdict.INTERRUPTED}
+            and self._mails_left > 0
+            and time.monotonic() < self._until
+            and not self._resources.stopping.is_set()
+        )
+
+
+def _alike(outcome: Outcome, claim: MailClaim, resources: Resources) -> Attempted:
+    now = resources.clock()
+    return Attempted((outcome,) * len(claim.indexes), (), now, now)

@@ -1,0 +1,80 @@
+"""The drains of this process. A job of arq only starts one here and ends at once.
+
+arq looks at every unfinished job of its queue at each poll, so jobs that last as long as their drains
+would cost more than the mail (ARCHITECTURE.md has the figures). A drain needs no job to stay alive: its
+lease in Redis says that it does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+
+from app.errors import SpoolError
+from app.spool.lanes import EndpointLane, MailLane, parse_lane
+from worker.drain import drain
+from worker.parcels import notify
+from worker.resources import Resources
+
+_log = structlog.get_logger(__name__)
+
+
+class Drains:
+    """Starts drains up to the process' limit, and sees them to their end. Use it with `async with`."""
+
+    def __init__(self, resources: Resources) -> None:
+        """Run nothing yet."""
+        self._resources = resources
+        self._places = asyncio.Semaphore(resources.settings.worker.jobs)
+        self._group = asyncio.TaskGroup()
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Drains:
+        """Open the group that the drains run in."""
+        await self._group.__aenter__()
+        return self
+
+    async def __aexit__(self, *failure: object) -> None:
+        """Wait for all drains."""
+        await self._group.__aexit__(None, None, None)
+
+    async def start(self, name: str) -> None:
+        """Start a drain of the lane called `name`, once there is a place for it."""
+        lane = parse_lane(name)
+        if self._resources.stopping.is_set():
+            return
+        await self._places.acquire()
+        task = self._group.create_task(self._run(lane))
+        self._running.add(task)
+        task.add_done_callback(self._ended)
+        self._resources.metrics.running(len(self._running))
+
+    async def stop(self, patience_s: float) -> None:
+        """Let each drain finish the mail it is at; cancel those that still wait for a peer after `patience_s`.
+
+        A session that has sent its final dot is not cut: it waits for the reply, and no longer than that
+        (RFC 1047 tells what cutting it would do).
+        """
+        if self._running:
+            await asyncio.wait(self._running, timeout=patience_s)
+        for task in self._running:
+            task.cancel()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        self._places.release()
+        self._resources.metrics.running(len(self._running))
+
+    async def _run(self, lane: MailLane | EndpointLane) -> None:
+        """Run one drain; the boundary where a fault of ours is logged, and its claim lapses with its lease."""
+        try:
+            if isinstance(lane, MailLane):
+                await drain(lane, self._resources)
+            else:
+                await notify(lane, self._resources)
+        except SpoolError as error:
+            _log.warning("drain_without_redis", lane=lane.name, error=error.detail)
+        except Exception:
+            self._resources.metrics.failed()
+            _log.exception("drain_failed", lane=lane.name)

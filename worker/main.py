@@ -1,0 +1,170 @@
+"""The worker process: build what drains need, listen to arq, and stop in good order. Wiring only."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+
+import structlog
+import uvloop
+from arq import cron, func
+from arq.connections import ArqRedis
+from arq.worker import Worker
+
+from app.errors import ConfigurationError, SpoolError, SpoolFull
+from app.settings import Settings, read_settings
+from app.signals.logs import configure_logs
+from app.spool.client import Redis, translate
+from app.spool.jobs import DRAIN_JOB, Alarm, arq_pool, decode_job, encode_job
+from app.spool.lanes import Lanes
+from app.spool.scripts import Scripts
+from worker.drains import Drains
+from worker.jobs import Jobs
+from worker.leases import Leases
+from worker.notify import Notifier
+from worker.resources import Resources, utc_now
+from worker.routing.mx import Router
+from worker.routing.resolver import Resolver
+from worker.signals.health import Pulse, serve_health
+from worker.signals.metrics import Metrics
+from worker.smtp.attempt import Carrier
+from worker.smtp.pool import Pool
+
+_log = structlog.get_logger(__name__)
+
+_READ_LIMIT = 10_000
+"""Jobs that arq looks at in one poll; below the number that run, it would see only those and take no more."""
+_RECONNECT_S = 1.0
+_LANES_WITHOUT_ARQ = 50
+
+
+class Listener(Worker):
+    """arq's worker, with a pulse."""
+
+    pulse: Pulse
+
+    async def heart_beat(self) -> None:
+        """Beat at each poll, and do what arq does then."""
+        self.pulse.beat()
+        await super().heart_beat()
+
+
+@asynccontextmanager
+async def open_resources(settings: Settings, redis: Redis) -> AsyncIterator[Resources]:
+    """Build everything that drains share; close it at the end."""
+    scripts = Scripts.of(redis.keys, settings)
+    lanes = Lanes(redis, scripts, settings.retention.settled)
+    async with AsyncExitStack() as stack:
+        notifier = await stack.enter_async_context(Notifier.open(settings.webhooks, utc_now))
+        pool = await stack.enter_async_context(Pool(settings.delivery))
+        resolver = await stack.enter_async_context(Resolver(settings.dns))
+        yield Resources(
+            settings=settings,
+            redis=redis,
+            lanes=lanes,
+            alarm=Alarm(arq_pool(redis)),
+            leases=Leases(lanes, settings.delivery.lease),
+            router=Router(resolver, settings.delivery),
+            carrier=Carrier(pool, settings.delivery),
+            notifier=notifier,
+            metrics=Metrics(),
+            stopping=asyncio.Event(),
+            clock=utc_now,
+            roll=random.random,
+        )
+
+
+async def run(settings: Settings) -> None:
+    """Work until SIGTERM or SIGINT."""
+    pulse = Pulse()
+    async with Redis.connect(settings.redis) as redis, open_resources(settings, redis) as resources:
+        _stop_on_signals(resources)
+        async with (
+            serve_health(settings.worker, pulse, resources.metrics.exposition),
+            Drains(resources) as drains,
+        ):
+            leases = asyncio.create_task(resources.leases.keep())
+            listening = asyncio.create_task(_listen(redis, resources, drains, pulse))
+            _log.info("worker_started", redis=settings.redis.prefix)
+            await resources.stopping.wait()
+            listening.cancel()
+            await drains.stop(settings.worker.patience.total_seconds())
+        leases.cancel()
+        _log.info("worker_stopped")
+
+
+async def _listen(redis: Redis, resources: Resources, drains: Drains, pulse: Pulse) -> None:
+    """Run arq's loop, and again whenever Redis went away: arq itself would end."""
+    pool = arq_pool(redis)
+    jobs = Jobs(resources, drains)
+    while True:
+        try:
+            await _listener(pool, jobs, pulse).async_run()
+        except Exception as error:
+            trouble = translate(error)
+            if trouble is None:
+                _log.exception("listener_failed")
+            else:
+                _log.warning("listener_without_redis", error=str(error))
+            if isinstance(trouble, SpoolFull):
+                await _start_without_arq(resources, drains)
+        pulse.beat()
+        await asyncio.sleep(_RECONNECT_S)
+
+
+async def _start_without_arq(resources: Resources, drains: Drains) -> None:
+    """Start the drains that are due. A full Redis takes no jobs, but mail that goes out makes room."""
+    try:
+        wakes, _ = await resources.lanes.wake(_LANES_WITHOUT_ARQ)
+        for lane in wakes:
+            await drains.start(lane)
+    except SpoolError as error:
+        _log.warning("no_drains_without_redis", error=error.detail)
+
+
+def _listener(pool: ArqRedis, jobs: Jobs, pulse: Pulse) -> Listener:
+    settings = jobs.resources.settings.worker
+    listener = Listener(
+        functions=[func(jobs.drain, name=DRAIN_JOB)],
+        cron_jobs=[
+            cron(jobs.clock, name="clock", second=set(range(60)), timeout=timedelta(seconds=30))
+        ],
+        redis_pool=pool,
+        queue_name=pool.default_queue_name,
+        handle_signals=False,
+        max_jobs=settings.jobs,
+        job_timeout=timedelta(seconds=30),
+        keep_result=0,
+        max_tries=1,
+        poll_delay=settings.poll,
+        queue_read_limit=_READ_LIMIT,
+        health_check_key=f"{pool.default_queue_name}:health",
+        job_serializer=encode_job,
+        job_deserializer=decode_job,
+        log_results=False,
+    )
+    listener.pulse = pulse
+    return listener
+
+
+def _stop_on_signals(resources: Resources) -> None:
+    loop = asyncio.get_running_loop()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signum, resources.stopping.set)
+
+
+def main() -> int:
+    """Read the settings and work; return the exit code."""
+    try:
+        settings = read_settings()
+        configure_logs(settings.log)
+        uvloop.run(run(settings))
+    except ConfigurationError as error:
+        sys.stderr.write(f"{error.detail}\n")
+        return 2
+    return 0

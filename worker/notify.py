@@ -1,0 +1,98 @@
+"""Telling applications: post events to an endpoint and judge the answer.
+
+The connector refuses private addresses at the moment of connecting, so no DNS answer can change between
+the check and the connection. A redirect is a failure: it would lead to where nobody checked.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+import aiohttp
+
+from app.events import Event
+from app.networks import is_allowed
+from app.projects.endpoints import Endpoint
+from app.settings import WebhookSettings
+from app.spool.lanes import Parcel
+from app.wire import event_bytes
+
+_ANSWER_BYTES = 1024
+"""How much of an answer's body is read before the connection is given back; nobody looks at it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notifier:
+    """Posts events over connections that are kept."""
+
+    session: aiohttp.ClientSession
+    clock: Callable[[], datetime]
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls, settings: WebhookSettings, clock: Callable[[], datetime]
+    ) -> AsyncIterator[Notifier]:
+        """Open the connections' pool, close it at the end."""
+        connector = aiohttp.TCPConnector(
+            socket_factory=_guarded_socket_factory(settings),
+            limit=1000,
+            limit_per_host=50,
+            ttl_dns_cache=10,
+        )
+        timeout = aiohttp.ClientTimeout(total=settings.timeout.total_seconds())
+        headers = {"User-Agent": "Pillarbox-Webhook/1", "Content-Type": "application/json"}
+        async with aiohttp.ClientSession(
+            connector=connector,
+            timeout=timeout,
+            headers=headers,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            trust_env=False,
+        ) as session:
+            yield cls(session, clock)
+
+    async def post(self, endpoint: Endpoint, parcel: Parcel) -> str | None:
+        """Post one event; return None if the endpoint took it (2xx), else what went wrong in one line."""
+        body = event_bytes(Event(parcel.sequence, parcel.record))
+        headers = signature_headers(endpoint.secret, parcel.record.id, self.clock(), body)
+        try:
+            async with self.session.post(
+                endpoint.url, data=body, headers=headers, allow_redirects=False
+            ) as answer:
+                await answer.content.read(_ANSWER_BYTES)
+                return None if 200 <= answer.status < 300 else f"HTTP {answer.status}"
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            return f"{type(error).__name__}: {error}"
+
+
+def signature_headers(secret: str, event_id: str, sent_at: datetime, body: bytes) -> dict[str, str]:
+    """Return the header fields of a signed webhook (Standard Webhooks: HMAC-SHA256 of `id.timestamp.body`)."""
+    key = base64.b64decode(secret.removeprefix("whsec_"))
+    timestamp = str(int(sent_at.timestamp()))
+    signed = b".".join((event_id.encode(), timestamp.encode(), body))
+    signature = base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode()
+    return {
+        "webhook-id": event_id,
+        "webhook-timestamp": timestamp,
+        "webhook-signature": f"v1,{signature}",
+    }
+
+
+def _guarded_socket_factory(
+    settings: WebhookSettings,
+) -> Callable[[aiohttp.AddrInfoType], socket.socket]:
+    def make(info: aiohttp.AddrInfoType) -> socket.socket:
+        family, kind, protocol, _, address = info
+        if not is_allowed(str(address[0]), settings.allowed_networks):
+            raise OSError(f"{address[0]} is a private address; webhooks go to public ones")
+        return socket.socket(family, kind, protocol)
+
+    return make

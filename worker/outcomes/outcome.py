@@ -1,0 +1,43 @@
+"""The value an attempt returns for each recipient; only `worker.settle` acts on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from app.events import Category, Peer
+from app.mail.reply import Reply
+
+
+class Verdict(StrEnum):
+    """What a try came to for one recipient."""
+
+    DELIVERED = "delivered"
+    """The receiver took responsibility (RFC 5321 §4.2.5)."""
+    DEFERRED = "deferred"
+    """The receiver asked to try again later, or what became of the mail is not known."""
+    BOUNCED = "bounced"
+    """Refused for good."""
+    UNREACHED = "unreached"
+    """No verdict on the recipient: a connection, the site or our DNS failed. Counts nothing."""
+    EXPIRED = "expired"
+    """The message's time ended."""
+    INTERRUPTED = "interrupted"
+    """Our own worker stopped in the middle, before the receiver could have taken the mail."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a try came to, and why.
+
+    `category` is None when delivered. `text` says in one readable line what happened where no reply
+    of the receiver says it. `in_doubt` means that the final dot was sent and its reply never seen:
+    the receiver may have the mail (RFC 1047).
+    """
+
+    verdict: Verdict
+    category: Category | None
+    reply: Reply | None
+    text: str
+    peer: Peer | None
+    in_doubt: bool = False

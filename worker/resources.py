@@ -1,0 +1,46 @@
+"""What every drain works with: built once, when the worker starts, and closed when it ends."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from app.projects.endpoints import Endpoint, load_endpoint
+from app.settings import Settings
+from app.spool.client import Redis
+from app.spool.jobs import Alarm
+from app.spool.lanes import EndpointLane, Lanes
+from worker.leases import Leases
+from worker.notify import Notifier
+from worker.routing.mx import Router
+from worker.signals.metrics import Metrics
+from worker.smtp.attempt import Carrier
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """Everything of one worker process. `stopping` is set once the process shall end."""
+
+    settings: Settings
+    redis: Redis
+    lanes: Lanes
+    alarm: Alarm
+    leases: Leases
+    router: Router
+    carrier: Carrier
+    notifier: Notifier
+    metrics: Metrics
+    stopping: asyncio.Event
+    clock: Callable[[], datetime]
+    roll: Callable[[], float]
+
+    async def endpoint(self, lane: EndpointLane) -> Endpoint | None:
+        """Return the endpoint of a lane, None if it was deleted."""
+        return await load_endpoint(self.redis, lane.project, lane.endpoint)
+
+
+def utc_now() -> datetime:
+    """Return the time of the machine's clock, in UTC."""
+    return datetime.now(UTC)

@@ -1,0 +1,219 @@
+"""Asking the DNS within a time budget. The only module that knows dnspython.
+
+The servers asked are recursive resolvers: those of the settings in their order, or the system's. One
+that fails (silence, SERVFAIL, REFUSED, nonsense) is passed over for the next.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from ipaddress import ip_address
+from types import TracebackType
+from typing import TypeVar
+
+import dns.asyncquery
+import dns.exception
+import dns.message
+import dns.name
+import dns.rcode
+import dns.rdatatype
+import dns.rdtypes.ANY.MX
+import dns.rdtypes.IN.A
+import dns.rdtypes.IN.AAAA
+import dns.resolver
+import dns.rrset
+
+from app.errors import ConfigurationError
+from app.settings import DnsSettings
+from worker.routing.answers import Answer, Exchanger, Failed, Found, NoData, NoSuchName
+from worker.routing.memory import Memory
+
+R = TypeVar("R")
+
+_MOST_ALIASES = 8
+_ROUNDS = 2
+_UDP_BYTES = 1232
+"""What a response may have without fragments on the way."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Server:
+    address: str
+    port: int = 53
+
+
+@dataclass(frozen=True, slots=True)
+class _Silent:
+    """A server did not answer."""
+
+
+class Resolver:
+    """Looks names up. Every outcome is an `Answer`; nothing about the DNS is raised.
+
+    Leaving its context stops all questions. Raises ConfigurationError if there is no server to ask.
+    """
+
+    def __init__(self, settings: DnsSettings) -> None:
+        self._servers = _servers(settings.nameservers)
+        self._query_seconds = settings.query_timeout.total_seconds()
+        self.budget_seconds = settings.budget.total_seconds()
+        most_ttl = settings.max_ttl.total_seconds()
+        self._exchangers = Memory[Exchanger](most_ttl)
+        self._ipv4 = Memory[str](most_ttl)
+        self._ipv6 = Memory[str](most_ttl)
+
+    async def __aenter__(self) -> Resolver:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for memory in (self._exchangers, self._ipv4, self._ipv6):
+            await memory.close()
+
+    async def exchangers(self, domain: str) -> Answer[Exchanger]:
+        """Return the MX records of a domain, in no order."""
+        ask = partial(self._look_up, kind=dns.rdatatype.MX, read=_read_exchangers)
+        return await self._exchangers.recall(domain.lower(), ask)
+
+    async def ipv4(self, name: str) -> Answer[str]:
+        """Return the A records of a name."""
+        ask = partial(self._look_up, kind=dns.rdatatype.A, read=_read_ipv4)
+        return await self._ipv4.recall(name.lower(), ask)
+
+    async def ipv6(self, name: str) -> Answer[str]:
+        """Return the AAAA records of a name."""
+        ask = partial(self._look_up, kind=dns.rdatatype.AAAA, read=_read_ipv6)
+        return await self._ipv6.recall(name.lower(), ask)
+
+    async def _look_up(
+        self,
+        name: str,
+        *,
+        kind: dns.rdatatype.RdataType,
+        read: Callable[[dns.rrset.RRset], tuple[R, ...]],
+    ) -> Answer[R]:
+        try:
+            async with asyncio.timeout(self.budget_seconds):
+                return await self._follow(dns.name.from_text(name), kind, read)
+        except TimeoutError:
+            return Failed(f"no answer within {self.budget_seconds:g} seconds")
+        except (dns.name.LabelTooLong, dns.name.NameTooLong, dns.exception.SyntaxError):
+            return NoSuchName(0)  # what cannot be a name cannot exist
+        except dns.exception.DNSException as error:
+            return Failed(f"the answer makes no sense: {error}")
+
+    async def _follow(
+        self,
+        name: dns.name.Name,
+        kind: dns.rdatatype.RdataType,
+        read: Callable[[dns.rrset.RRset], tuple[R, ...]],
+    ) -> Answer[R]:
+        """Ask, and ask again for the end of a chain of aliases (RFC 1034 §3.6.2) that came without it."""
+        aliases = 0
+        while True:
+            response = await self._ask(dns.message.make_query(name, kind, payload=_UDP_BYTES))
+            if isinstance(response, Failed):
+                return response
+            chain = response.resolve_chaining()
+            name, aliases = chain.canonical_name, aliases + len(chain.cnames)
+            if aliases > _MOST_ALIASES:
+                return Failed(f"more than {_MOST_ALIASES} aliases")
+            if response.rcode() == dns.rcode.NXDOMAIN:
+                return NoSuchName(chain.minimum_ttl)
+            if chain.answer is not None:
+                return Found(read(chain.answer), chain.minimum_ttl)
+            if not chain.cnames or _is_denied(response):
+                return NoData(chain.minimum_ttl)
+
+    async def _ask(self, query: dns.message.Message) -> dns.message.QueryMessage | Failed:
+        """Ask each server; those that were silent once more, since a packet may have been lost."""
+        servers: Sequence[_Server] = self._servers
+        reason = ""
+        for _ in range(_ROUNDS):
+            silent: list[_Server] = []
+            for server in servers:
+                heard = await self._ask_one(query, server)
+                if isinstance(heard, dns.message.QueryMessage):
+                    return heard
+                if isinstance(heard, _Silent):
+                    silent.append(server)
+                reason = heard.reason if isinstance(heard, Failed) else reason or "no answer"
+            servers = silent
+        return Failed(reason)
+
+    async def _ask_one(
+        self, query: dns.message.Message, server: _Server
+    ) -> dns.message.Message | Failed | _Silent:
+        try:
+            response, _ = await dns.asyncquery.udp_with_fallback(
+                query,
+                server.address,
+                timeout=self._query_seconds,
+                port=server.port,
+                ignore_unexpected=True,
+                # What does not match the question was sent by somebody else: go on waiting.
+                ignore_errors=True,
+            )
+        except dns.exception.Timeout:
+            return _Silent()
+        except (dns.exception.DNSException, OSError, EOFError) as error:
+            return Failed(f"{server.address} cannot be asked: {str(error) or type(error).__name__}")
+        if response.rcode() in {dns.rcode.NOERROR, dns.rcode.NXDOMAIN}:
+            return response
+        return Failed(f"{server.address} answered {dns.rcode.to_text(response.rcode())}")
+
+
+def _is_denied(response: dns.message.Message) -> bool:
+    return any(rrset.rdtype == dns.rdatatype.SOA for rrset in response.authority)
+
+
+def _read_exchangers(records: dns.rrset.RRset) -> tuple[Exchanger, ...]:
+    return tuple(
+        Exchanger(
+            record.preference, record.exchange.to_text(omit_final_dot=True).lower().strip(".")
+        )
+        for record in records
+        if isinstance(record, dns.rdtypes.ANY.MX.MX)
+    )
+
+
+def _read_ipv4(records: dns.rrset.RRset) -> tuple[str, ...]:
+    return tuple(record.address for record in records if isinstance(record, dns.rdtypes.IN.A.A))
+
+
+def _read_ipv6(records: dns.rrset.RRset) -> tuple[str, ...]:
+    return tuple(
+        record.address for record in records if isinstance(record, dns.rdtypes.IN.AAAA.AAAA)
+    )
+
+
+def _servers(names: Sequence[str]) -> tuple[_Server, ...]:
+    try:
+        return tuple(map(_server, names or _system_servers()))
+    except ValueError as error:
+        raise ConfigurationError(
+            f"dns.nameservers: {error}; write `ip`, `ip:port` or `[ip]:port`"
+        ) from error
+
+
+def _system_servers() -> Sequence[str]:
+    try:
+        return [str(server) for server in dns.resolver.Resolver().nameservers]
+    except dns.resolver.NoResolverConfiguration as error:
+        raise ConfigurationError(
+            "the system names no DNS resolver: set PILLARBOX_DNS__NAMESERVERS"
+        ) from error
+
+
+def _server(name: str) -> _Server:
+    host, separator, port = name.rpartition(":")
+    if not separator or name.endswith("]") or (":" in host and not host.startswith("[")):
+        return _Server(str(ip_address(name.strip("[]"))))
+    return _Server(str(ip_address(host.strip("[]"))), int(port))

@@ -1,0 +1,183 @@
+"""The only code that acts on outcomes: what becomes of each recipient, and of the lane.
+
+`decide` is pure; `settle` stores what it decided in one atomic step that also claims the next batch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import assert_never
+
+import structlog
+
+from app.errors import SpoolError
+from app.events import AttemptRecord, Delivery, EventType
+from app.messages import TRANSITIONS, Message, RecipientState, Status
+from app.spool.lanes import Closing, MailClaim, Settled, Settlement
+from worker.outcomes.outcome import Outcome, Verdict
+from worker.resources import Resources
+from worker.retry import spread, wait_after
+from worker.smtp.attempt import Attempted
+
+_log = structlog.get_logger(__name__)
+
+_EVENTS = {
+    Status.DEFERRED: EventType.DEFERRED,
+    Status.DELIVERED: EventType.DELIVERED,
+    Status.BOUNCED: EventType.BOUNCED,
+    Status.EXPIRED: EventType.EXPIRED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What a decision depends on beside the outcome: the time, and how long to wait at which failure."""
+
+    now: datetime
+    roll: float
+    retry_after: tuple[timedelta, ...]
+    jitter: float
+    lane_wait: timedelta
+
+    def wait(self, failures: int) -> timedelta:
+        """Return the wait of a recipient after its given deferral."""
+        return spread(wait_after(failures, self.retry_after), self.jitter, self.roll)
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A recipient's next status and counters; `wait` is None when final, `told` is whether it makes a fact."""
+
+    status: Status
+    attempts: int
+    interruptions: int
+    wait: timedelta | None = None
+    told: bool = True
+
+
+def decide(outcome: Outcome, state: RecipientState, moment: Moment) -> Decision:
+    """Return what becomes of a recipient. Only the receiver's verdict counts as an attempt."""
+    tried, lost = state.attempts + 1, state.interruptions + 1
+    match outcome.verdict:
+        case Verdict.DELIVERED:
+            return Decision(Status.DELIVERED, tried, state.interruptions)
+        case Verdict.BOUNCED:
+            return Decision(Status.BOUNCED, tried, state.interruptions)
+        case Verdict.EXPIRED:
+            return Decision(Status.EXPIRED, state.attempts, state.interruptions)
+        case Verdict.DEFERRED:
+            return Decision(Status.DEFERRED, tried, state.interruptions, moment.wait(tried))
+        case Verdict.UNREACHED:
+            # It keeps its place; the lane is what waits.
+            return Decision(Status.DEFERRED, state.attempts, state.interruptions, timedelta(0))
+        case Verdict.INTERRUPTED if outcome.in_doubt:
+            # The first loss may be anybody's fault; a message that keeps losing workers is held back.
+            wait = moment.wait(lost - 1) if lost > 1 else timedelta(0)
+            return Decision(Status.DEFERRED, state.attempts, lost, wait)
+        case Verdict.INTERRUPTED:
+            return Decision(
+                state.status, state.attempts, state.interruptions, timedelta(0), told=False
+            )
+        case _:
+            assert_never(outcome.verdict)
+
+
+def settlement_of(claim: MailClaim, place: int, outcome: Outcome, moment: Moment) -> Settlement:
+    """Return what is stored for the recipient at `place` of the claim."""
+    state, message = claim.states[place], claim.message
+    decision = decide(outcome, state, moment)
+    if decision.wait is not None and decision.told and moment.now >= message.expires_at:
+        decision = Decision(Status.EXPIRED, decision.attempts, decision.interruptions)
+    if not decision.told:
+        return Settlement(state, decision.wait, None)
+    if decision.status not in TRANSITIONS[state.status]:
+        raise ValueError(f"a recipient cannot go from {state.status} to {decision.status}")
+    delivery = _delivery(outcome, decision, message, moment)
+    after = RecipientState(
+        decision.status,
+        decision.attempts,
+        decision.interruptions,
+        delivery.next_attempt_at,
+        delivery,
+    )
+    event = message.event(claim.indexes[place], _EVENTS[decision.status], moment.now, delivery)
+    return Settlement(after, decision.wait, event)
+
+
+async def settle(
+    claim: MailClaim, attempted: Attempted, resources: Resources, *, go_on: bool
+) -> Settled:
+    """Store the outcomes of a claim and claim the next one. Raises Fenced where another holds the claim now.
+
+    While Redis is away this waits and tries again: the outcomes are known only here.
+    """
+    moment = _moment(claim, resources)
+    settlements = tuple(
+        settlement_of(claim, place, outcome, moment)
+        for place, outcome in enumerate(attempted.outcomes)
+    )
+    lane_wait = _lane_wait(claim, attempted.outcomes, moment)
+    closing = Closing(go_on, lane_wait, _attempt_record(claim, attempted))
+    while True:
+        try:
+            settled = await resources.lanes.settle(claim, settlements, closing)
+            break
+        except SpoolError as error:
+            _log.warning("settle_waits", drain=claim.drain, error=error.detail)
+            await asyncio.sleep(resources.settings.redis.timeout.total_seconds() / 10)
+    await resources.alarm.ring(settled.wakes)
+    resources.metrics.settled(attempted.outcomes)
+    return settled
+
+
+def _moment(claim: MailClaim, resources: Resources) -> Moment:
+    delivery, roll = resources.settings.delivery, resources.roll()
+    rest = spread(
+        wait_after(claim.failures + 1, delivery.site_back_off), delivery.retry_jitter, roll
+    )
+    return Moment(resources.clock(), roll, delivery.retry_after, delivery.retry_jitter, rest)
+
+
+def _lane_wait(claim: MailClaim, outcomes: tuple[Outcome, ...], moment: Moment) -> timedelta | None:
+    verdicts = {outcome.verdict for outcome in outcomes}
+    if Verdict.UNREACHED in verdicts:
+        return moment.lane_wait
+    if claim.failures and verdicts & {Verdict.DELIVERED, Verdict.DEFERRED, Verdict.BOUNCED}:
+        return timedelta(0)
+    return None
+
+
+def _delivery(outcome: Outcome, decision: Decision, message: Message, moment: Moment) -> Delivery:
+    next_at = None
+    if decision.wait is not None:
+        wait = moment.lane_wait if outcome.verdict is Verdict.UNREACHED else decision.wait
+        next_at = min(moment.now + wait, message.expires_at)
+    return Delivery(
+        category=outcome.category,
+        reply=outcome.reply,
+        peer=outcome.peer,
+        text=outcome.text,
+        final=decision.wait is None,
+        next_attempt_at=next_at,
+        in_doubt=outcome.in_doubt,
+    )
+
+
+def _attempt_record(claim: MailClaim, attempted: Attempted) -> AttemptRecord | None:
+    """Return the record of a try; none where nothing was tried: the time had ended, or our worker stopped."""
+    first = attempted.outcomes[0]
+    if first.verdict is Verdict.EXPIRED or (
+        first.verdict is Verdict.INTERRUPTED and not first.in_doubt
+    ):
+        return None
+    return AttemptRecord(
+        started_at=attempted.started_at,
+        finished_at=attempted.finished_at,
+        recipients=tuple(claim.message.recipient_id(index) for index in claim.indexes),
+        results=tuple(outcome.verdict.value for outcome in attempted.outcomes),
+        peer=first.peer,
+        text=first.reply.text if first.reply else first.text,
+        dialogue=attempted.dialogue,
+    )

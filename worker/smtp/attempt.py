@@ -1,0 +1,157 @@
+"""One attempt to hand over one mail: through the hosts in their order until each recipient has an outcome.
+
+A verdict of the receiver on a recipient ends the attempt for it. Trouble with a host, or a temporary
+refusal before any recipient was named, goes to the next one. What may have been taken (the final dot
+was sent, its reply not seen) is never offered to another host.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from app.events import Category, Line, Peer
+from app.settings import DeliverySettings
+from worker.outcomes.outcome import Outcome, Verdict
+from worker.routing.hosts import Host
+from worker.smtp.envelope import Envelope
+from worker.smtp.pool import Pool
+from worker.smtp.session import Session
+from worker.smtp.timeouts import Timeouts
+from worker.smtp.transaction import Guard, Next, Result, transact
+from worker.smtp.transcript import Transcript
+from worker.smtp.trouble import Trouble
+
+__all__ = ["Attempted", "Carrier", "Guard"]
+
+_UNTRIED = Outcome(
+    Verdict.INTERRUPTED, Category.LOCAL, None, "the worker stopped before a host was tried", None
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempted:
+    """What an attempt came to: an outcome for each recipient, in their order, and what was said."""
+
+    outcomes: tuple[Outcome, ...]
+    dialogue: tuple[Line, ...]
+    started_at: datetime
+    finished_at: datetime
+
+
+class Carrier:
+    """Carries mail to hosts, over kept sessions where there are any."""
+
+    def __init__(self, pool: Pool, settings: DeliverySettings) -> None:
+        self._pool = pool
+        self._most_addresses = settings.addresses_per_attempt
+        self._most_sessions = settings.sessions_per_attempt
+        self._timeouts = Timeouts.of(settings.timeouts)
+
+    async def carry(self, hosts: Sequence[Host], envelope: Envelope, guard: Guard) -> Attempted:
+        """Try `hosts` until each recipient of `envelope` has a verdict; never raises for what others do.
+
+        On cancellation the session is closed, unless the final dot was sent: then the reply is waited
+        for and the outcomes are returned; `asyncio.current_task().cancelling()` tells of it.
+        """
+        started_at = datetime.now(UTC)
+        attempt = _Attempt(self._pool, envelope, guard, self._timeouts)
+        sessions = 0
+        for host in hosts[: self._most_addresses]:
+            sessions += await attempt.visit(host)
+            if attempt.is_over or sessions == self._most_sessions:
+                break
+        return Attempted(
+            attempt.outcomes(), attempt.transcript.lines(), started_at, datetime.now(UTC)
+        )
+
+
+class _Attempt:
+    def __init__(self, pool: Pool, envelope: Envelope, guard: Guard, timeouts: Timeouts) -> None:
+        self.transcript = Transcript()
+        self._pool = pool
+        self._envelope = envelope
+        self._guard = guard
+        self._timeouts = timeouts
+        self._outcomes: dict[int, Outcome] = {}
+        self._open = tuple(range(len(envelope.recipients)))
+        self._cancellations = _cancellations()
+
+    @property
+    def is_over(self) -> bool:
+        """Tell whether no other host is to be tried."""
+        return not self._open or self._is_cancelled()
+
+    def outcomes(self) -> tuple[Outcome, ...]:
+        return tuple(
+            [self._outcomes.get(index, _UNTRIED) for index in range(len(self._envelope.recipients))]
+        )
+
+    async def visit(self, host: Host) -> bool:
+        """Try one host; tell whether there was a session with it."""
+        session = self._pool.take(host)
+        if session is not None:
+            session.dialogue.note_in(self.transcript)
+            if await self._converse(session) or self._is_cancelled():
+                return True
+        try:
+            session = await self._pool.open(host, self.transcript)
+        except Trouble as trouble:
+            unreached = trouble.unreached(Peer(host.name, host.address))
+            self._note(tuple(Result(unreached, Next.ELSEWHERE) for _ in self._open))
+            return False
+        await self._converse(session)
+        return True
+
+    async def _converse(self, session: Session) -> bool:
+        """Use a session for all that it can do; tell whether that settled anything.
+
+        If not, and the session was a kept one, then it is the session that had enough: a fresh one
+        with the same host may do.
+        """
+        before = len(self._open)
+        try:
+            while self._note(await transact(session, self._rest(), self._guard, self._timeouts)):
+                if not session.dialogue.is_usable or self._is_cancelled():
+                    break
+        except BaseException:
+            session.dialogue.abort()
+            raise
+        self._pool.give(session)
+        return len(self._open) < before
+
+    def _rest(self) -> Envelope:
+        if len(self._open) == len(self._envelope.recipients):
+            return self._envelope
+        recipients = tuple(self._envelope.recipients[index] for index in self._open)
+        return Envelope(self._envelope.mail_from, recipients, self._envelope.message)
+
+    def _note(self, results: Sequence[Result]) -> bool:
+        """Keep the results of the open recipients; tell whether this session should go on with some."""
+        still_open: list[int] = []
+        for index, result in zip(self._open, results, strict=True):
+            known = self._outcomes.get(index)
+            if known is None or _weight(result.outcome) >= _weight(known):
+                self._outcomes[index] = result.outcome
+            if result.next is not Next.NOTHING:
+                still_open.append(index)
+        self._open = tuple(still_open)
+        return any(result.next is Next.HERE for result in results)
+
+    def _is_cancelled(self) -> bool:
+        """Tell whether we were told to stop while the reply to a final dot was awaited."""
+        return _cancellations() > self._cancellations
+
+
+def _weight(outcome: Outcome) -> int:
+    """Weigh what hosts said: that a later one could not be reached does not undo what an earlier one told us."""
+    if outcome.verdict is not Verdict.UNREACHED:
+        return 2
+    return 1 if outcome.reply else 0
+
+
+def _cancellations() -> int:
+    task = asyncio.current_task()
+    return task.cancelling() if task else 0

@@ -1,0 +1,102 @@
+"""Sessions that are kept for the next mail to the same host."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from types import TracebackType
+
+from app.settings import DeliverySettings
+from worker.routing.hosts import Host
+from worker.smtp.dialogue import Dialogue
+from worker.smtp.session import Opener, Session
+from worker.smtp.timeouts import Timeouts
+from worker.smtp.transcript import Transcript
+
+_MOST_KEPT = 512
+
+_Key = tuple[str, str, int]
+
+
+def _key(host: Host) -> _Key:
+    return host.name, host.address, host.port
+
+
+class Pool:
+    """Opens sessions, and keeps unused ones by host for `connection_idle`, for `connection_mails` mails.
+
+    Leaving its context says QUIT to all that are kept and waits until they are closed.
+    """
+
+    def __init__(self, settings: DeliverySettings) -> None:
+        self._opener = Opener(settings)
+        self._idle_seconds = settings.connection_idle.total_seconds()
+        self._most_mails = settings.connection_mails
+        self._quit_seconds = Timeouts.of(settings.timeouts).quit
+        self._kept: defaultdict[_Key, list[Session]] = defaultdict(list)
+        self._ends: dict[Session, asyncio.TimerHandle] = {}
+        self._parting: set[Dialogue] = set()
+
+    async def __aenter__(self) -> Pool:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Part from all kept sessions; done when the last connection is closed."""
+        for session in tuple(self._ends):
+            self._dismiss(session)
+        if self._parting:
+            await asyncio.wait([dialogue.closed for dialogue in self._parting])
+
+    async def open(self, host: Host, transcript: Transcript) -> Session:
+        """Open a fresh session. Raises Trouble."""
+        return await self._opener.open(host, transcript)
+
+    def take(self, host: Host) -> Session | None:
+        """Return a kept session with this host, the one used last; None if there is none."""
+        kept = self._kept.get(_key(host))
+        while kept:
+            session = kept[-1]
+            self._forget(session)
+            if session.dialogue.is_usable:
+                return session
+        return None
+
+    def give(self, session: Session) -> None:
+        """Keep a session that is not used now, or part from it if it can carry no more."""
+        if session.mails >= self._limit(session) or not session.dialogue.is_usable:
+            self._part(session)
+            return
+        if len(self._ends) >= _MOST_KEPT:
+            self._dismiss(next(iter(self._ends)))
+        session.dialogue.note_in(Transcript())
+        self._kept[_key(session.host)].append(session)
+        loop = asyncio.get_running_loop()
+        self._ends[session] = loop.call_later(self._idle_seconds, self._dismiss, session)
+
+    def _limit(self, session: Session) -> int:
+        return min(self._most_mails, session.features.most_mails or self._most_mails)
+
+    def _dismiss(self, session: Session) -> None:
+        self._forget(session)
+        self._part(session)
+
+    def _forget(self, session: Session) -> None:
+        self._ends.pop(session).cancel()
+        key = _key(session.host)
+        self._kept[key].remove(session)
+        if not self._kept[key]:
+            del self._kept[key]
+
+    def _part(self, session: Session) -> None:
+        dialogue = session.dialogue
+        self._parting.add(dialogue)
+        dialogue.closed.add_done_callback(lambda _: self._parting.discard(dialogue))
+        dialogue.part(self._quit_seconds)

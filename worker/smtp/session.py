@@ -1,0 +1,138 @@
+"""Opening a session with a host: TCP, greeting, EHLO, TLS where offered; then the dialogue takes over."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from app.events import Peer
+from app.mail.reply import Reply
+from app.settings import DeliverySettings
+from worker.routing.hosts import Host
+from worker.smtp.dialogue import Dialogue
+from worker.smtp.opening import Names, Opening, TlsTrouble, WatchedProtocol
+from worker.smtp.replies import ReplyReader
+from worker.smtp.timeouts import Timeouts
+from worker.smtp.tls import PlainAddresses, opportunistic_context
+from worker.smtp.transcript import Transcript
+from worker.smtp.trouble import Trouble
+
+_NUMBER = re.compile(r"[1-9][0-9]{0,17}")
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """What a host offers in its last EHLO, as far as we use it; None means no limit is named.
+
+    Malformed offers count as not made.
+    """
+
+    pipelining: bool = False
+    size: bool = False
+    most_bytes: int | None = None
+    most_recipients: int | None = None
+    most_mails: int | None = None
+
+    @classmethod
+    def of(cls, extensions: Mapping[str, str], greeting: Reply) -> Features:
+        """Read the extensions (lower-case keywords) of RFC 2920, RFC 1870 and RFC 9422."""
+        limits = dict(
+            limit.partition("=")[::2] for limit in extensions.get("limits", "").upper().split()
+        )
+        return cls(
+            # A firewall that masks its greeting with asterisks breaks pipelining.
+            pipelining="pipelining" in extensions and "**" not in greeting.text,
+            size="size" in extensions,
+            most_bytes=_number(extensions.get("size", "")),
+            most_recipients=_number(limits.get("RCPTMAX", "")),
+            most_mails=_number(limits.get("MAILMAX", "")),
+        )
+
+
+def _number(text: str) -> int | None:
+    """Return a positive number; None for anything else (RFC 1870 §4: a SIZE of 0 names no limit)."""
+    text = text.strip()
+    return int(text) if _NUMBER.fullmatch(text) else None
+
+
+@dataclass(slots=True, eq=False)
+class Session:
+    """An open session. `mails` counts transactions; `needs_reset` tells that one was left half-way."""
+
+    host: Host
+    peer: Peer
+    features: Features
+    dialogue: Dialogue
+    mails: int = 0
+    needs_reset: bool = False
+
+
+class Opener:
+    """Opens sessions, and remembers for a while which addresses cannot agree on TLS."""
+
+    def __init__(self, settings: DeliverySettings) -> None:
+        self._ehlo_name = settings.ehlo_name.rstrip(".")
+        self._timeouts = Timeouts.of(settings.timeouts)
+        self._context = opportunistic_context()
+        self._plain = PlainAddresses()
+
+    async def open(self, host: Host, transcript: Transcript) -> Session:
+        """Open a session with `host`, with TLS if it can be had. Raises Trouble.
+
+        On cancellation the connection is closed.
+        """
+        if host.address not in self._plain:
+            try:
+                return await self._open(host, transcript, wants_tls=True)
+            except TlsTrouble:
+                self._plain.remember(host.address)
+        return await self._open(host, transcript, wants_tls=False)
+
+    async def _open(self, host: Host, transcript: Transcript, *, wants_tls: bool) -> Session:
+        protocol = WatchedProtocol(ReplyReader(transcript))
+        transport = await self._connect(host, protocol)
+        try:
+            names = Names(self._ehlo_name, host.name, self._context)
+            opening = Opening(protocol, transport, names, self._timeouts)
+            greeting = await opening.greet()
+            extensions = await opening.hello()
+            if wants_tls and "starttls" in extensions:
+                extensions = await opening.secure()
+            return _begin(host, opening, protocol, Features.of(extensions, greeting))
+        except BaseException:
+            transport.abort()
+            raise
+
+    async def _connect(self, host: Host, protocol: WatchedProtocol) -> asyncio.Transport:
+        loop = asyncio.get_running_loop()
+        family = socket.AF_INET6 if ":" in host.address else socket.AF_INET
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            sock.setblocking(False)
+            async with asyncio.timeout(self._timeouts.connect):
+                await loop.sock_connect(sock, (host.address, host.port))
+            transport, _ = await loop.create_connection(lambda: protocol, sock=sock)
+        except OSError as error:
+            sock.close()
+            raise Trouble(f"cannot connect: {_reason(error)}") from error
+        except BaseException:
+            sock.close()
+            raise
+        return transport
+
+
+def _begin(host: Host, opening: Opening, protocol: WatchedProtocol, features: Features) -> Session:
+    transport = opening.transport
+    ssl_object = transport.get_extra_info("ssl_object")
+    peer = Peer(host.name, host.address, ssl_object.version() if ssl_object else None)
+    return Session(host, peer, features, Dialogue(transport, protocol.reader))
+
+
+def _reason(error: OSError) -> str:
+    if isinstance(error, TimeoutError):
+        return "no answer came in time"
+    return os.strerror(error.errno) if error.errno else type(error).__name__

@@ -1,0 +1,277 @@
+"""One mail over an open session, and what became of each recipient (RFC 5321 §3.3).
+
+With pipelining (RFC 2920) all commands up to DATA leave in one write and the replies are read in
+their order; without it each command waits for the reply to the one before. The steps are the same.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from app.events import Category
+from app.mail.reply import Reply
+from worker.outcomes.classify import Phase, classify
+from worker.outcomes.outcome import Outcome, Verdict
+from worker.smtp.dialogue import BLOCK_BYTES
+from worker.smtp.envelope import Envelope
+from worker.smtp.session import Session
+from worker.smtp.timeouts import Timeouts
+from worker.smtp.trouble import Trouble
+
+_LEADING_DOT = re.compile(rb"\n[.]")
+
+
+class Guard(Protocol):
+    """Tells whether we may still send this mail: the claim may be lost by now."""
+
+    def stands(self) -> bool:
+        """Tell whether the mail is still ours. Asked right before MAIL FROM and before the final dot."""
+        ...
+
+
+class Next(StrEnum):
+    """What may still be done for a recipient in this attempt."""
+
+    NOTHING = "nothing"
+    """The outcome is what the attempt came to."""
+    ELSEWHERE = "elsewhere"
+    """Another host may do better."""
+    HERE = "here"
+    """A further transaction of this session may take it (RFC 5321 §4.5.3.1.10)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The outcome of a recipient, and what may be done about it."""
+
+    outcome: Outcome
+    next: Next = Next.NOTHING
+
+
+async def transact(
+    session: Session, envelope: Envelope, guard: Guard, timeouts: Timeouts
+) -> tuple[Result, ...]:
+    """Send one mail; return a result for each recipient, in their order.
+
+    On cancellation nothing more is sent, unless the final dot is: then its reply is waited for, and
+    returned as if there had been no cancellation.
+    """
+    transaction = _Transaction(session, envelope, guard, timeouts)
+    try:
+        await transaction.run()
+    except Trouble as trouble:
+        session.dialogue.abort()
+        transaction.fill(Result(trouble.unreached(session.peer), Next.ELSEWHERE))
+    return transaction.results()
+
+
+class _Transaction:
+    def __init__(
+        self, session: Session, envelope: Envelope, guard: Guard, timeouts: Timeouts
+    ) -> None:
+        self._session = session
+        self._envelope = envelope
+        self._guard = guard
+        self._timeouts = timeouts
+        self._dialogue = session.dialogue
+        self._is_pipelined = session.features.pipelining
+        self._results: list[Result | None] = [None] * len(envelope.recipients)
+        self._taken = range(len(envelope.recipients))[: session.features.most_recipients]
+        self._accepted: list[int] = []
+
+    def results(self) -> tuple[Result, ...]:
+        return tuple([result for result in self._results if result is not None])
+
+    def fill(self, result: Result) -> None:
+        """Give this result to all that have none yet."""
+        self._results = [old or result for old in self._results]
+
+    async def run(self) -> None:
+        if self._is_too_large():
+            return
+        await self._reset()
+        if not self._guard.stands():
+            self._interrupt()
+            return
+        self._session.mails += 1
+        if await self._address():
+            await self._deliver()
+        self._sort_rest()
+
+    def _is_too_large(self) -> bool:
+        """RFC 1870 §6.2: do not send what the other side says it will not take."""
+        most = self._session.features.most_bytes
+        size = len(self._envelope.message)
+        if most is None or size <= most:
+            return False
+        text = f"5.3.4 the message has {size} bytes, and {self._session.peer.host} takes at most {most}"
+        self.fill(Result(self._outcome(Verdict.BOUNCED, Category.CONTENT, text)))
+        return True
+
+    def _interrupt(self) -> None:
+        self._dialogue.abort()
+        text = "our claim on the message ended before it was sent"
+        self.fill(Result(self._outcome(Verdict.INTERRUPTED, Category.LOCAL, text)))
+
+    async def _address(self) -> bool:
+        """Name sender and recipients; tell whether the other side now wants the message for any of them."""
+        commands = self._commands()
+        if self._is_pipelined:
+            self._dialogue.send(commands)
+        has_sender = await self._name_sender(commands[0])
+        if has_sender or self._is_pipelined:
+            for index, command in zip(self._taken, commands[1:], strict=False):
+                await self._name_recipient(index, command)
+        if self._accepted:
+            return await self._ask_for_data()
+        if self._is_pipelined:
+            await self._leave_data()
+        else:
+            self._session.needs_reset = has_sender
+        return False
+
+    def _commands(self) -> list[str]:
+        envelope = self._envelope
+        size = f" SIZE={len(envelope.message)}" if self._session.features.size else ""
+        return [
+            f"MAIL FROM:<{envelope.mail_from}>{size}",
+            *[f"RCPT TO:<{envelope.recipients[index]}>" for index in self._taken],
+            "DATA",
+        ]
+
+    async def _reset(self) -> None:
+        if self._session.needs_reset:
+            self._dialogue.send(("RSET",))
+            reply = await self._dialogue.reply(self._timeouts.quit)
+            if reply.code // 100 != 2:
+                raise Trouble.from_reply("RSET was refused", reply, Phase.EHLO)
+            self._session.needs_reset = False
+
+    async def _name_sender(self, command: str) -> bool:
+        reply = await self._ask(command, self._timeouts.mail)
+        if reply.code // 100 == 2:
+            return True
+        result = self._judged(reply, Phase.MAIL)
+        if result.outcome.verdict is Verdict.DEFERRED:
+            # Nothing was said of a recipient yet, and another host may be in a better mood.
+            result = Result(result.outcome, Next.ELSEWHERE)
+        self.fill(result)
+        return False
+
+    async def _name_recipient(self, index: int, command: str) -> None:
+        reply = await self._ask(command, self._timeouts.rcpt)
+        if self._results[index] is not None:
+            return  # the sender was refused, and what is said here only follows from that
+        if reply.code // 100 == 2:
+            self._accepted.append(index)
+            return
+        result = self._judged(reply, Phase.RCPT)
+        if reply.code in {452, 552}:
+            result = Result(result.outcome, Next.HERE)
+        self._results[index] = result
+
+    async def _ask_for_data(self) -> bool:
+        reply = await self._ask("DATA", self._timeouts.data)
+        if reply.code == 354:
+            return True
+        self._session.needs_reset = True
+        self._give_accepted(self._judged(reply, Phase.DATA))
+        return False
+
+    async def _leave_data(self) -> None:
+        """Get out of a DATA that was sent before it was known that nobody is accepted (RFC 2920 §3.1)."""
+        reply = await self._dialogue.reply(self._timeouts.data)
+        if reply.code == 354:
+            await self._dialogue.send_end(b"", self._timeouts.dot)
+        else:
+            self._session.needs_reset = True
+
+    async def _deliver(self) -> None:
+        stuffed = _stuffed(self._envelope.message)
+        try:
+            if len(stuffed) > BLOCK_BYTES:
+                await self._dialogue.send_body(stuffed, self._timeouts.block)
+                stuffed = b""
+            self._dialogue.check()
+        except Trouble as trouble:
+            # A refusal in the middle of the message is the verdict on it.
+            if trouble.reply is None or trouble.reply.code < 400 or trouble.reply.code == 421:
+                raise
+            self._give_accepted(self._judged(trouble.reply, Phase.DATA))
+            return
+        if self._guard.stands():
+            self._give_accepted(await self._end(stuffed))
+        else:
+            self._interrupt()
+
+    async def _end(self, rest: bytes) -> Result:
+        """Send the final dot. From here on, silence means that the mail may have been taken.
+
+        A message of one block goes along with it: that saves a packet, and the guard was asked just now.
+        """
+        try:
+            reply = await self._dialogue.send_end(rest, self._timeouts.dot)
+        except Trouble as trouble:
+            return Result(trouble.in_doubt(self._session.peer))
+        if reply.code // 100 == 3 or self._is_contradicted(reply):
+            contradiction = Trouble("no clear answer", category=Category.PROTOCOL, reply=reply)
+            return Result(contradiction.in_doubt(self._session.peer))
+        return self._judged(reply, Phase.DOT)
+
+    def _is_contradicted(self, reply: Reply) -> bool:
+        """Tell whether a second reply came that may be the true one; 421 only closes the session."""
+        surplus = self._dialogue.surplus
+        return (
+            surplus is not None and surplus.code != 421 and surplus.code // 100 != reply.code // 100
+        )
+
+    def _sort_rest(self) -> None:
+        """Say what becomes of those there was no room for (RFC 5321 §4.5.3.1.10, RFC 9422 §3.2)."""
+        if not self._accepted:
+            self._results = [
+                Result(old.outcome) if old and old.next is Next.HERE else old
+                for old in self._results
+            ]
+        if None in self._results:
+            text = "more recipients than the other side takes at once"
+            self.fill(Result(self._outcome(Verdict.UNREACHED, Category.POLICY, text), Next.HERE))
+
+    def _give_accepted(self, result: Result) -> None:
+        for index in self._accepted:
+            self._results[index] = result
+
+    async def _ask(self, command: str, seconds: float) -> Reply:
+        if not self._is_pipelined:
+            self._dialogue.send((command,))
+        return await self._dialogue.reply(seconds)
+
+    def _judged(self, reply: Reply, phase: Phase) -> Result:
+        """Return the verdict of a reply. Raises Trouble for one that is out of place."""
+        judgement = classify(reply, phase)
+        if reply.code == 421:
+            raise Trouble.closing(reply)
+        if judgement.verdict is Verdict.UNREACHED:
+            raise Trouble.from_reply(f"{reply.code} is no answer to {phase.upper()}", reply, phase)
+        outcome = Outcome(judgement.verdict, judgement.category, reply, "", self._session.peer)
+        return Result(outcome, Next.ELSEWHERE if self._wants_ipv4(reply) else Next.NOTHING)
+
+    def _wants_ipv4(self, reply: Reply) -> bool:
+        """Tell whether only our IPv6 address is refused, for having no name (RFC 7372 §3.3)."""
+        is_nameless = reply.enhanced is not None and reply.enhanced.endswith(".7.25")
+        return is_nameless and ":" in self._session.peer.address
+
+    def _outcome(self, verdict: Verdict, category: Category, text: str) -> Outcome:
+        return Outcome(verdict, category, None, text, self._session.peer)
+
+
+def _stuffed(message: bytes) -> bytes:
+    """Double each dot at the start of a line (RFC 5321 §4.5.2), and make sure the last line is ended."""
+    if not message.endswith(b"\r\n"):
+        message += b"\r\n"
+    # A search for one byte and then another is many times as fast as bytes.replace on long lines.
+    if _LEADING_DOT.search(message):
+        message = _LEADING_DOT.sub(b"\n..", message)
+    return b"." + message if message.startswith(b".") else message

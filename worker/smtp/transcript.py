@@ -1,0 +1,51 @@
+"""The record of an attempt: each line that went over the wire, with its time, within bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from app.events import Line
+
+_MOST_LINES = 200
+_MOST_BYTES = 1000
+_SENT, _HEARD = ">", "<"
+
+
+class Transcript:
+    """Lines of one attempt. After the two-hundredth nothing more is noted."""
+
+    __slots__ = ("_lines",)
+
+    def __init__(self) -> None:
+        self._lines: list[Line] = []
+
+    def sent(self, commands: Sequence[str]) -> None:
+        """Note what we wrote."""
+        self._note(_SENT, commands)
+
+    def heard(self, lines: Sequence[bytes]) -> None:
+        """Note what came, made fit for people and JSON."""
+        self._note(_HEARD, [readable(line) for line in lines[:_MOST_LINES]])
+
+    def lines(self) -> tuple[Line, ...]:
+        """Return all that was noted."""
+        return tuple(self._lines)
+
+    def _note(self, direction: str, texts: Sequence[str]) -> None:
+        room = _MOST_LINES - len(self._lines)
+        now = datetime.now(UTC)
+        self._lines += [Line(now, direction, text) for text in texts[:room]]
+
+
+def readable(line: bytes) -> str:
+    """Return a line of the other side as valid UTF-8 of at most 1 KB, with control characters escaped."""
+    text = line[:_MOST_BYTES].rstrip(b"\r").decode("utf-8", "replace")
+    if text.isascii() and text.isprintable():
+        return text
+    escaped = "".join(_escape(character) for character in text)
+    return escaped.encode()[:_MOST_BYTES].decode("utf-8", "ignore")
+
+
+def _escape(character: str) -> str:
+    return character if character.isprintable() else character.encode("unicode_escape").decode()

@@ -1,0 +1,66 @@
+"""The clock, once a second on one worker: wake due lanes, return lost claims, end what is out of time."""
+
+from __future__ import annotations
+
+from app.events import Category
+from app.ids import new_drain_id
+from app.spool.lanes import Claim, Closing, Fenced, MailClaim
+from worker.outcomes.outcome import Outcome, Verdict
+from worker.resources import Resources
+from worker.settle import settle
+from worker.smtp.attempt import Attempted
+
+_LANES_AT_ONCE = 500
+_CLAIMS_AT_ONCE = 50
+_MESSAGES_AT_ONCE = 200
+
+_LOST = Outcome(
+    Verdict.INTERRUPTED,
+    Category.LOCAL,
+    None,
+    "the worker that tried was lost; if it had sent everything, a second copy may arrive",
+    None,
+    in_doubt=True,
+)
+
+
+async def tick(resources: Resources) -> None:
+    """Do each of the clock's duties once. Raises SpoolError when Redis is away; the next tick makes up."""
+    await return_lost_claims(resources)
+    await end_overdue(resources)
+    await wake_due(resources)
+
+
+async def wake_due(resources: Resources) -> None:
+    """Ring for every lane that is due and has too few drains."""
+    looked_at = _LANES_AT_ONCE
+    while looked_at == _LANES_AT_ONCE:
+        wakes, looked_at = await resources.lanes.wake(_LANES_AT_ONCE)
+        await resources.alarm.ring(wakes)
+
+
+async def return_lost_claims(resources: Resources) -> None:
+    """Take over the claims of drains whose lease has ended, and settle them as interrupted."""
+    claims = await resources.lanes.take_over([new_drain_id() for _ in range(_CLAIMS_AT_ONCE)])
+    for claim in claims:
+        try:
+            await _return(claim, resources)
+        except Fenced:
+            continue
+
+
+async def end_overdue(resources: Resources) -> None:
+    """Move recipients whose time has ended to the head of their lanes, where a drain settles them as expired."""
+    for message in await resources.lanes.overdue(_MESSAGES_AT_ONCE):
+        await resources.alarm.ring(await resources.lanes.hasten(message))
+
+
+async def _return(claim: Claim, resources: Resources) -> None:
+    if isinstance(claim, MailClaim):
+        now = resources.clock()
+        lost = Attempted((_LOST,) * len(claim.indexes), (), now, now)
+        await settle(claim, lost, resources, go_on=False)
+    else:
+        waits = [resources.settings.webhooks.retry_after[0]] * len(claim.parcels)
+        settled = await resources.lanes.settle_parcels(claim, waits, Closing(go_on=False))
+        await resources.alarm.ring(settled.wakes)
