@@ -11,6 +11,7 @@ PillarboxError
         SpoolUnavailable    away, loading, or not answering
         SpoolFull           out of memory or disk, or read-only
     ConfigurationError      the settings contradict each other or the machine; ends the start
+    ChildError              a process that this one started ended while it was needed
 """
 
 from __future__ import annotations
@@ -103,3 +104,7 @@ class ConfigurationError(PillarboxError):
     """The settings, or the machine they meet, do not allow a start."""
 
     code = "configuration"
+
+
+class ChildError(PillarboxError):
+    """A child process ended, or never became ready, while it was needed."""

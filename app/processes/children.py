@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.errors import PillarboxError
+from app.errors import ChildError
 from app.processes.ports import LOOPBACK
 from app.processes.tether import tethered
 
@@ -18,12 +18,6 @@ _POLL_S = 0.05
 _READY_S = 60.0
 _END_S = 20.0
 _ANSWER_S = 2.0
-
-
-class ChildError(PillarboxError):
-    """A child process ended, or never became ready, while it was needed."""
-
-    code = "child_failed"
 
 
 def python(*arguments: str) -> list[str]:

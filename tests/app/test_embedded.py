@@ -16,6 +16,7 @@ import redis
 
 from app.errors import ConfigurationError
 from app.spool.embedded import EmbeddedValkey, find_binary
+from tests.fakes.processes import free_port
 from tests.fakes.valkey import ValkeyServer
 
 OWNER = """
@@ -61,14 +62,6 @@ def _executable(path: Path, script: str) -> Path:
     return path
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-        assert isinstance(port, int)
-        return port
-
-
 def test_it_is_durable_and_never_evicts(own_valkey: ValkeyServer) -> None:
     with redis.Redis.from_url(own_valkey.url) as client:
         config = client.config_get("*")
@@ -107,7 +100,7 @@ def test_only_its_user_can_open_the_socket(own_valkey: ValkeyServer) -> None:
 
 
 def test_it_listens_on_a_port_of_loopback_where_one_is_given(tmp_path: Path) -> None:
-    with EmbeddedValkey(tmp_path, port=_free_port()) as server:
+    with EmbeddedValkey(tmp_path, port=free_port()) as server:
         assert server.url.startswith("redis://127.0.0.1:")
         _set(server, "letter", "posted")
 

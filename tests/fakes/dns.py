@@ -189,12 +189,16 @@ class DnsServer:
             response.header.rcode = RCODE.NXDOMAIN
 
     async def _serve_tcp(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        size = int.from_bytes(await reader.readexactly(2), "big")
-        response = self.answer(await reader.readexactly(size), is_tcp=True)
-        if response is not None:
-            writer.write(len(response).to_bytes(2, "big") + response)
-            await writer.drain()
-        writer.close()
+        try:
+            size = int.from_bytes(await reader.readexactly(2), "big")
+            response = self.answer(await reader.readexactly(size), is_tcp=True)
+            if response is not None:
+                writer.write(len(response).to_bytes(2, "big") + response)
+                await writer.drain()
+        except (asyncio.IncompleteReadError, OSError):
+            pass  # whoever asked has gone
+        finally:
+            writer.close()
 
 
 class _Datagrams(asyncio.DatagramProtocol):

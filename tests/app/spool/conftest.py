@@ -22,6 +22,7 @@ class Spool:
     redis: Redis
     store: Store
     lanes: Lanes
+    length: timedelta
 
 
 def spool_settings(url: str) -> Settings:
@@ -45,4 +46,5 @@ async def spool(valkey_url: str) -> AsyncIterator[Spool]:
     async with Redis.connect(settings.redis) as redis:
         scripts = Scripts.of(redis.keys, settings)
         store = Store(redis, scripts, settings.retention)
-        yield Spool(redis, store, Lanes(redis, scripts, settings.retention.settled))
+        lanes = Lanes(redis, scripts, settings.retention.settled)
+        yield Spool(redis, store, lanes, settings.delivery.lease)
