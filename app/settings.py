@@ -130,6 +130,12 @@ class DeliverySettings(_Group):
     """Each wait is made longer or shorter by up to this part of it."""
     site_back_off: tuple[Seconds, ...] = tuple(timedelta(seconds=s) for s in (30, 60, 120, 300))
     """Waits of a whole lane after its first, second, … failure to reach any host."""
+    first_window: Count = 5
+    """Drains, and so connections, that a receiving system gets at first, from all workers together."""
+    window: Count = 20
+    """Drains that a receiving system gets at most; each mail that goes through widens its window by one."""
+    site_rest: Seconds = timedelta(minutes=5)
+    """Rest of a receiving system that failed as often in a row as its window is wide."""
     expires_after: Seconds = timedelta(days=4)
     """How long a message is tried where it does not say."""
     max_expires_after: Seconds = timedelta(days=14)
@@ -156,6 +162,14 @@ class DeliverySettings(_Group):
     """How long an unused connection is kept."""
     timeouts: SmtpTimeouts = SmtpTimeouts()
 
+    @field_validator("catch_all")
+    @classmethod
+    def _is_place(cls, value: str | None) -> str | None:
+        host, _, port = (value or "x:1").rpartition(":")
+        if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+            raise ValueError(f"{value!r} is no `host:port`")
+        return value
+
     @field_validator("ehlo_name")
     @classmethod
     def _is_host_name(cls, value: str) -> str:
@@ -173,6 +187,8 @@ class DnsSettings(_Group):
     """Resolvers as `ip` or `ip:port`; those of the system where empty."""
     query_timeout: Seconds = timedelta(seconds=3)
     """How long one resolver may take for one question."""
+    second_look: Seconds = timedelta(minutes=15)
+    """A domain that does not exist is looked up again after this time, before its mail bounces."""
     budget: Seconds = timedelta(seconds=12)
     """How long all questions of one look-up may take together."""
     max_ttl: Seconds = timedelta(hours=1)

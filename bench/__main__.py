@@ -21,11 +21,11 @@ from pathlib import Path
 
 import uvloop
 
+from app.processes.ports import free_port
 from bench import load
 from bench.sink import MomentSink, smtp_sink
 from bench.stack import Stack, running
 from tests.fakes import postfix
-from tests.fakes.processes import free_port
 
 _MAILS = 5_000
 _ROUNDS = 3
@@ -58,10 +58,10 @@ def wait_for(condition: Callable[[], bool], within_s: float = 120.0) -> None:
 def single_per_s(stack: Stack, mails: int) -> float:
     """Return mails a second from the first POST to the last 250."""
     before = stack.delivered()
-    loaded = uvloop.run(load.flood(stack.api_url, stack.key, mails, _CONNECTIONS))
-    accepted_s = time.monotonic() - loaded.began_at
+    began_at = uvloop.run(load.flood(stack.api_url, stack.key, mails, _CONNECTIONS))
+    accepted_s = time.monotonic() - began_at
     wait_for(lambda: stack.delivered() - before >= mails)
-    taken_s = time.monotonic() - loaded.began_at
+    taken_s = time.monotonic() - began_at
     say(f"  pillarbox  {mails / taken_s:8.0f} mails/s  (accepted at {mails / accepted_s:.0f}/s)")
     return mails / taken_s
 
@@ -69,19 +69,9 @@ def single_per_s(stack: Stack, mails: int) -> float:
 def postfix_per_s(relay: postfix.Postfix, port: int, mails: int) -> float:
     """Return mails a second from the first connection to the empty queue."""
     began_at = time.monotonic()
-    size, sessions = str(10 * 1024), str(_CONNECTIONS)
-    source = [
-        "smtp-source",
-        "-s",
-        sessions,
-        "-m",
-        str(mails),
-        "-l",
-        size,
-        "-f",
-        "orders@example.com",
-    ]
-    subprocess.run([*source, "-t", "customer@example.org", f"127.0.0.1:{port}"], check=True)
+    amount = f"-s {_CONNECTIONS} -m {mails} -l {load.BODY_BYTES}".split()
+    letter = ["-f", "orders@example.com", "-t", "customer@example.org"]
+    subprocess.run(["smtp-source", *amount, *letter, f"127.0.0.1:{port}"], check=True)
     wait_for(relay.is_empty)
     rate = mails / (time.monotonic() - began_at)
     say(f"  postfix    {rate:8.0f} mails/s")
@@ -140,7 +130,7 @@ def measure(directory: Path) -> dict[str, float | None]:
             say("accept latency at half load")
             time.sleep(_PAUSE_S)
             rate = (figures["single_per_s"] or 0) / 2
-            paced = uvloop.run(load.pace(stack.api_url, stack.key, rate, _PACED_MAILS)).latencies_s
+            paced = uvloop.run(load.pace(stack.api_url, stack.key, rate, _PACED_MAILS))
             wait_for(lambda: stack.delivered() >= 500 + _ROUNDS * _MAILS + _PACED_MAILS)
         say("first attempt on an idle system")
         time.sleep(_PAUSE_S)

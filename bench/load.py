@@ -1,39 +1,32 @@
-"""HTTP load: kept connections that post as fast as answers come, or at a steady rate. Cheap, to leave the
-processor to what is measured."""
+"""HTTP load: kept connections that post as fast as answers come, or at a steady rate.
+
+Cheap, to leave the processor to what is measured.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import itertools
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from functools import partial
 from urllib.parse import urlsplit
 
 import orjson
 
-_BODY_BYTES = 10 * 1024
+BODY_BYTES = 10 * 1024
+"""Text of each mail."""
 _LINE = "Thank you for your order. It has left our warehouse and will be with you soon.\n"
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """What came of a load: seconds from post to answer, in the order of the answers, and when it began."""
-
-    latencies_s: tuple[float, ...]
-    began_at: float
-
-
-def request(url: str, key: str, number: int, size: int = _BODY_BYTES) -> bytes:
-    """Return one whole `POST /messages`; with `size` bytes of content, as a shop would send it."""
+def request(url: str, key: str, number: int) -> bytes:
+    """Return one whole `POST /messages`, as a shop would send it."""
     host = urlsplit(url).netloc
     body = orjson.dumps(
         {
             "from": "Shop <orders@example.com>",
             "to": f"customer{number}@example.org",
             "subject": f"Your order {number} is on its way",
-            "text": (_LINE * (size // len(_LINE) + 1))[:size],
+            "text": (_LINE * (BODY_BYTES // len(_LINE) + 1))[:BODY_BYTES],
         }
     )
     head = (
@@ -46,15 +39,11 @@ def request(url: str, key: str, number: int, size: int = _BODY_BYTES) -> bytes:
 class _Poster(asyncio.Protocol):
     """One connection: posts the next request when the answer to the last has come."""
 
-    def __init__(
-        self, requests: Iterator[bytes], note: Callable[[float], None], done: asyncio.Future[None]
-    ) -> None:
+    def __init__(self, requests: Iterator[bytes], done: asyncio.Future[None]) -> None:
         self._requests = requests
-        self._note = note
         self._done = done
         self._transport: asyncio.Transport | None = None
         self._answer = b""
-        self._sent_at = 0.0
 
     def begin(self, transport: asyncio.Transport) -> None:
         self._transport = transport
@@ -67,7 +56,6 @@ class _Poster(asyncio.Protocol):
             if not head.startswith(b"HTTP/1.1 202"):
                 self._done.set_exception(AssertionError(self._answer.decode()))
                 return
-            self._note(time.monotonic() - self._sent_at)
             self._answer = b""
             self._post()
 
@@ -82,7 +70,6 @@ class _Poster(asyncio.Protocol):
             if not self._done.done():
                 self._done.set_result(None)
             return
-        self._sent_at = time.monotonic()
         self._transport.write(following)
 
 
@@ -100,33 +87,38 @@ def _place(url: str) -> tuple[str, int]:
     return parts.hostname, parts.port
 
 
-async def flood(url: str, key: str, mails: int, connections: int) -> Loaded:
-    """Post `mails` messages over `connections` connections, each as fast as it is answered."""
+async def flood(url: str, key: str, mails: int, connections: int) -> float:
+    """Post `mails` messages over `connections` connections, each as fast as it is answered.
+
+    Return the moment before the first.
+    """
     requests = (request(url, key, number) for number in range(mails))
-    latencies: list[float] = []
     host, port = _place(url)
     loop = asyncio.get_running_loop()
     ends = [loop.create_future() for _ in range(connections)]
     began_at = time.monotonic()
     for end in ends:
-        make = partial(_Poster, requests, latencies.append, end)
+        make = partial(_Poster, requests, end)
         transport, poster = await loop.create_connection(make, host, port)
         poster.begin(transport)
     await asyncio.gather(*ends)
-    return Loaded(tuple(latencies), began_at)
+    return began_at
 
 
-async def pace(url: str, key: str, rate: float, mails: int) -> Loaded:
-    """Post `mails` messages at a steady `rate` a second, whatever the answers do."""
+async def pace(url: str, key: str, rate: float, mails: int) -> list[float]:
+    """Post `mails` messages at a steady `rate` a second, whatever the answers do.
+
+    Return the seconds from post to answer, in the order of the answers.
+    """
     latencies: list[float] = []
     began_at = time.monotonic()
     async with asyncio.TaskGroup() as group:
         idle: list[_Single] = []
-        for number in itertools.islice(itertools.count(), mails):
+        for number in range(mails):
             await asyncio.sleep(began_at + number / rate - time.monotonic())
             single = idle.pop() if idle else _Single(url)
             group.create_task(_one(single, request(url, key, number), latencies, idle))
-    return Loaded(tuple(latencies), began_at)
+    return latencies
 
 
 async def _one(single: _Single, wanted: bytes, latencies: list[float], idle: list[_Single]) -> None:

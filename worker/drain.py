@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 
+from app.errors import SpoolError
 from app.events import Category
 from app.spool.lanes import Fenced, MailClaim, MailLane
 from worker.leases import Lease
@@ -23,7 +24,7 @@ _EXPIRED = Outcome(
     Verdict.EXPIRED, None, None, "the message's time ended before it could be delivered", None
 )
 
-
+_HELD = Outcome(Verdict.HELD, None, None, "the receiving system gets no more at a time", None)
 _STOPPED = Outcome(
     Verdict.INTERRUPTED, Category.LOCAL, None, "our worker stopped before it was sent", None
 )
@@ -35,10 +36,10 @@ async def drain(lane: MailLane, resources: Resources) -> None:
     with resources.leases.hold() as lease:
         claim = await resources.lanes.begin(lane, lease.drain)
         while isinstance(claim, MailClaim):
-            attempted = await _attempt_or_put_back(claim, lease, resources)
-            go_on = turn.goes_on(attempted)
-            asked_at = time.monotonic()
             try:
+                attempted = await _attempt_or_put_back(claim, lease, resources)
+                asked_at = time.monotonic()
+                go_on = turn.goes_on(attempted)
                 settled = await settle(claim, attempted, resources, go_on=go_on)
             except Fenced:
                 resources.metrics.fenced()
@@ -55,9 +56,24 @@ async def attempt(claim: MailClaim, lease: Lease, resources: Resources) -> Attem
     hosts = await resources.router.route(claim.lane.domain)
     if isinstance(hosts, Outcome):
         return _alike(hosts, claim, resources)
+    if not lease.has_place:
+        lease.has_place = await _enter_site(claim, resources)
+    if not lease.has_place:
+        return _alike(_HELD, claim, resources)
     addresses = tuple(claim.message.recipients[index].address for index in claim.indexes)
     envelope = Envelope(claim.message.mail_from, addresses, claim.content)
     return await resources.carrier.carry(hosts, envelope, lease)
+
+
+async def _enter_site(claim: MailClaim, resources: Resources) -> bool:
+    """Ask for a place at the claim's site; tell whether it was given. Raises Fenced."""
+    site = resources.sites.site(await resources.router.exchangers(claim.lane.domain))
+    try:
+        entered = await resources.lanes.enter(claim, site)
+    except SpoolError:
+        return False  # settling waits for Redis, and puts the claim back
+    await resources.alarm.ring(entered.wakes)
+    return not entered.wait
 
 
 async def _attempt_or_put_back(claim: MailClaim, lease: Lease, resources: Resources) -> Attempted:
@@ -86,7 +102,7 @@ class Turn:
         self._mails_left -= 1
         verdicts = {outcome.verdict for outcome in attempted.outcomes}
         return (
-            not verdicts & {Verdict.UNREACHED, Verdict.INTERRUPTED}
+            not verdicts & {Verdict.UNREACHED, Verdict.INTERRUPTED, Verdict.HELD}
             and self._mails_left > 0
             and time.monotonic() < self._until
             and not self._resources.stopping.is_set()

@@ -22,11 +22,15 @@ _log = structlog.get_logger(__name__)
 
 
 class Lease:
-    """The right of one drain to send, until a moment of the monotonic clock."""
+    """The right of one drain to send, until a moment of the monotonic clock.
+
+    `has_place` tells whether the drain holds a place at its site.
+    """
 
     def __init__(self, drain: DrainId, length_s: float) -> None:
         """Stands from now on for `length_s` seconds."""
         self.drain = drain
+        self.has_place = False
         self._length_s = length_s
         self._until = time.monotonic() + length_s
 

@@ -32,6 +32,7 @@ from worker.routing.mx import Router
 from worker.routing.resolver import Resolver
 from worker.signals.health import Pulse, serve_health
 from worker.signals.metrics import Metrics
+from worker.sites.profiles import Sites
 from worker.smtp.attempt import Carrier
 from worker.smtp.pool import Pool
 
@@ -70,6 +71,7 @@ async def open_resources(settings: Settings, redis: Redis) -> AsyncIterator[Reso
             alarm=Alarm(arq_pool(redis)),
             leases=Leases(lanes, settings.delivery.lease),
             router=Router(resolver, settings.delivery),
+            sites=Sites(settings.delivery),
             carrier=Carrier(pool, settings.delivery),
             notifier=notifier,
             metrics=Metrics(),

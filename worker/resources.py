@@ -16,6 +16,7 @@ from worker.leases import Leases
 from worker.notify import Notifier
 from worker.routing.mx import Router
 from worker.signals.metrics import Metrics
+from worker.sites.profiles import Sites
 from worker.smtp.attempt import Carrier
 
 
@@ -29,6 +30,7 @@ class Resources:
     alarm: Alarm
     leases: Leases
     router: Router
+    sites: Sites
     carrier: Carrier
     notifier: Notifier
     metrics: Metrics

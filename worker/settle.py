@@ -30,6 +30,9 @@ _EVENTS = {
     Status.EXPIRED: EventType.EXPIRED,
 }
 
+_HEARD = frozenset({Verdict.DELIVERED, Verdict.DEFERRED, Verdict.BOUNCED})
+"""Verdicts that only a site that could be reached can give."""
+
 
 @dataclass(frozen=True, slots=True)
 class Moment:
@@ -40,6 +43,7 @@ class Moment:
     retry_after: tuple[timedelta, ...]
     jitter: float
     lane_wait: timedelta
+    second_look: timedelta
 
     def wait(self, failures: int) -> timedelta:
         """Return the wait of a recipient after its given deferral."""
@@ -64,7 +68,7 @@ def decide(outcome: Outcome, state: RecipientState, moment: Moment) -> Decision:
         case Verdict.DELIVERED:
             return Decision(Status.DELIVERED, tried, state.interruptions)
         case Verdict.BOUNCED:
-            return Decision(Status.BOUNCED, tried, state.interruptions)
+            return _refused(outcome, state, moment)
         case Verdict.EXPIRED:
             return Decision(Status.EXPIRED, state.attempts, state.interruptions)
         case Verdict.DEFERRED:
@@ -76,12 +80,21 @@ def decide(outcome: Outcome, state: RecipientState, moment: Moment) -> Decision:
             # The first loss may be anybody's fault; a message that keeps losing workers is held back.
             wait = moment.wait(lost - 1) if lost > 1 else timedelta(0)
             return Decision(Status.DEFERRED, state.attempts, lost, wait)
-        case Verdict.INTERRUPTED:
+        case Verdict.INTERRUPTED | Verdict.HELD:
             return Decision(
                 state.status, state.attempts, state.interruptions, timedelta(0), told=False
             )
         case _:
             assert_never(outcome.verdict)
+
+
+def _refused(outcome: Outcome, state: RecipientState, moment: Moment) -> Decision:
+    """Believe a refusal, but one that needs a second look only when the last try came to the same."""
+    was_seen = state.last is not None and state.last.text == outcome.text
+    if outcome.needs_second_look and not was_seen:
+        wait = moment.second_look
+        return Decision(Status.DEFERRED, state.attempts, state.interruptions, wait)
+    return Decision(Status.BOUNCED, state.attempts + 1, state.interruptions)
 
 
 def settlement_of(claim: MailClaim, place: int, outcome: Outcome, moment: Moment) -> Settlement:
@@ -119,7 +132,8 @@ async def settle(
         for place, outcome in enumerate(attempted.outcomes)
     )
     lane_wait = _lane_wait(claim, attempted.outcomes, moment)
-    closing = Closing(go_on, lane_wait, _attempt_record(claim, attempted))
+    record, worked = _attempt_record(claim, attempted), _site_worked(attempted.outcomes)
+    closing = Closing(go_on, lane_wait, record, worked)
     while True:
         try:
             settled = await resources.lanes.settle(claim, settlements, closing)
@@ -134,19 +148,32 @@ async def settle(
 
 def _moment(claim: MailClaim, resources: Resources) -> Moment:
     delivery, roll = resources.settings.delivery, resources.roll()
-    rest = spread(
-        wait_after(claim.failures + 1, delivery.site_back_off), delivery.retry_jitter, roll
+    rest = wait_after(claim.failures + 1, delivery.site_back_off)
+    return Moment(
+        now=resources.clock(),
+        roll=roll,
+        retry_after=delivery.retry_after,
+        jitter=delivery.retry_jitter,
+        lane_wait=spread(rest, delivery.retry_jitter, roll),
+        second_look=resources.settings.dns.second_look,
     )
-    return Moment(resources.clock(), roll, delivery.retry_after, delivery.retry_jitter, rest)
 
 
 def _lane_wait(claim: MailClaim, outcomes: tuple[Outcome, ...], moment: Moment) -> timedelta | None:
     verdicts = {outcome.verdict for outcome in outcomes}
     if Verdict.UNREACHED in verdicts:
         return moment.lane_wait
-    if claim.failures and verdicts & {Verdict.DELIVERED, Verdict.DEFERRED, Verdict.BOUNCED}:
+    if claim.failures and verdicts & _HEARD:
         return timedelta(0)
     return None
+
+
+def _site_worked(outcomes: tuple[Outcome, ...]) -> bool | None:
+    """Tell whether a mail went through, or the site could not be reached; None where nothing was tried."""
+    verdicts = {outcome.verdict for outcome in outcomes if outcome.peer}
+    if Verdict.UNREACHED in verdicts:
+        return False
+    return True if verdicts & _HEARD else None
 
 
 def _delivery(outcome: Outcome, decision: Decision, message: Message, moment: Moment) -> Delivery:
@@ -166,11 +193,11 @@ def _delivery(outcome: Outcome, decision: Decision, message: Message, moment: Mo
 
 
 def _attempt_record(claim: MailClaim, attempted: Attempted) -> AttemptRecord | None:
-    """Return the record of a try; none where nothing was tried: the time had ended, or our worker stopped."""
+    """Return the record of a try; None where nothing was tried."""
     first = attempted.outcomes[0]
-    if first.verdict is Verdict.EXPIRED or (
-        first.verdict is Verdict.INTERRUPTED and not first.in_doubt
-    ):
+    if first.verdict in {Verdict.EXPIRED, Verdict.HELD}:
+        return None
+    if first.verdict is Verdict.INTERRUPTED and not first.in_doubt:
         return None
     return AttemptRecord(
         started_at=attempted.started_at,

@@ -17,8 +17,9 @@ from pydantic import BaseModel, ValidationError
 
 from app.accept import Acceptor
 from app.api.body import THREAD_ABOVE_BYTES, parse_json, read_body
-from app.api.problems import refused
+from app.api.pointers import field_errors
 from app.api.requests import EndpointRequest, MessageRequest
+from app.errors import InvalidRequest
 from app.ids import EndpointId, MessageId
 from app.messages import Draft
 from app.projects.endpoints import Endpoints
@@ -67,14 +68,14 @@ _bearer = BearerKey()
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
-    """A checked request to send."""
+class Submission:
+    """A checked request to send, with the key that makes a repetition of it safe."""
 
     draft: Draft
     idempotency: Idempotency | None
 
 
-async def _letter(
+async def _submission(
     request: Request,
     idempotency_key: Annotated[
         str | None,
@@ -87,14 +88,14 @@ async def _letter(
             ),
         ),
     ] = None,
-) -> Letter:
+) -> Submission:
     services = await _services(request)
     body = await read_body(request, services.settings.api.max_body_bytes)
 
-    def read() -> Letter:
+    def read() -> Submission:
         form = _parsed(MessageRequest, body)
         draft = form.to_draft(datetime.now(UTC), services.settings)
-        return Letter(draft, _idempotency(idempotency_key, body))
+        return Submission(draft, _idempotency(idempotency_key, body))
 
     return await _beside_the_loop_if_large(read, body)
 
@@ -114,7 +115,7 @@ def _parsed(form: type[Model], body: bytes) -> Model:
     try:
         return form.model_validate(document)
     except ValidationError as error:
-        raise refused(error, document) from error
+        raise InvalidRequest(field_errors(error, document)) from error
 
 
 def _idempotency(key: str | None, body: bytes) -> Idempotency | None:
@@ -125,7 +126,7 @@ Parts: TypeAlias = Annotated[Services, Depends(_services)]
 Sender: TypeAlias = Annotated[Caller, Security(_bearer, scopes=[Scope.SEND])]
 Reader: TypeAlias = Annotated[Caller, Security(_bearer, scopes=[Scope.READ])]
 Manager: TypeAlias = Annotated[Caller, Security(_bearer, scopes=[Scope.MANAGE])]
-SentLetter: TypeAlias = Annotated[Letter, Depends(_letter)]
+SentMessage: TypeAlias = Annotated[Submission, Depends(_submission)]
 SentEndpoint: TypeAlias = Annotated[EndpointRequest, Depends(_endpoint_request)]
 MessagePath: TypeAlias = Annotated[MessageId, Path(pattern=r"^msg_[0-9a-f]{32}$")]
 EndpointPath: TypeAlias = Annotated[EndpointId, Path(pattern=r"^end_[0-9a-f]{32}$")]

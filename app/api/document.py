@@ -174,6 +174,7 @@ def _webhook_header(name: str, description: str) -> dict[str, Json]:
 
 def _tidied_members(members: dict[str, Json]) -> dict[str, Json]:
     """Drop the titles that pydantic makes up, and the endings that only our own code needs."""
+    # Only `info` has a version; its title is ours. A title that is no string is a field of that name.
     return {
         _SUFFIX.sub("", name): _tidied(value)
         for name, value in members.items()

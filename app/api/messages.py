@@ -7,7 +7,7 @@ from http import HTTPStatus
 from fastapi import APIRouter, Response
 
 from app.api.answers import Accepted, AttemptList, EventList, MessageOut
-from app.api.deps import MessagePath, Parts, Reader, Sender, SentLetter
+from app.api.deps import MessagePath, Parts, Reader, Sender, SentMessage
 from app.api.document import body_of, problems, replayed_header
 from app.api.requests import MessageRequest
 
@@ -24,10 +24,10 @@ router = APIRouter(prefix="/messages", tags=["messages"])
     openapi_extra=body_of(MessageRequest),
 )
 async def send_message(
-    caller: Sender, letter: SentLetter, parts: Parts, response: Response
+    caller: Sender, sent: SentMessage, parts: Parts, response: Response
 ) -> Accepted:
     """Accept a message: when this answers 202, the message is on disk and will be delivered or reported."""
-    receipt = await parts.acceptor.accept(letter.draft, caller, letter.idempotency)
+    receipt = await parts.acceptor.accept(sent.draft, caller, sent.idempotency)
     response.headers.update({"Idempotent-Replayed": "true"} if receipt.replayed else {})
     return Accepted.of(receipt)
 

@@ -15,10 +15,8 @@ import orjson
 from fastapi import Request, Response
 from fastapi.exception_handlers import http_exception_handler
 from fastapi.exceptions import RequestValidationError
-from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
-from app.api.pointers import field_errors
 from app.errors import FieldError, InvalidRequest, NotFound, PillarboxError, SpoolError
 
 MEDIA_TYPE = "application/problem+json"
@@ -144,9 +142,9 @@ async def on_http_error(request: Request, error: Exception) -> Response:
         raise error
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         detail = f"use one of the methods that the header Allow names instead of {request.method}"
-        return answer(Problem("method_not_allowed", detail), error.headers)
+        return answer(Problem(MethodNotAllowed.code, detail), error.headers)
     if error.detail == HTTPStatus.NOT_FOUND.phrase:
-        return answer(Problem("not_found", "there is nothing at this path"))
+        return answer(Problem(NotFound.code, "there is nothing at this path"))
     # Of a page for people, which answers in its own form.
     return await http_exception_handler(request, error)
 
@@ -169,11 +167,6 @@ def unexpected() -> tuple[str, Response]:
     instance = uuid.uuid4().urn
     detail = "the fault is logged; nothing was stored unless an earlier answer said so"
     return instance, answer(Problem("error", detail, instance=instance))
-
-
-def refused(error: ValidationError, document: object) -> InvalidRequest:
-    """Return a failed validation of a body as the domain's error, each field named by its pointer."""
-    return InvalidRequest(field_errors(error, document))
 
 
 def _detail(error: PillarboxError) -> str:

@@ -103,7 +103,7 @@ class _Handler:
             case Special.BOUNCED:
                 return "550 5.1.1 There is no such mailbox, as you asked for"
             case Special.FULL:
-                return "552 5.2.2 The mailbox is full, as you asked for"
+                return "554 5.2.2 The mailbox is full, as you asked for"
             case Special.DEFERRED:
                 return self._greylist(address)
             case Special.SLOW:

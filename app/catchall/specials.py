@@ -15,7 +15,7 @@ class Special(StrEnum):
     DEFERRED = "deferred"
     """Try again later, as greylisting says it: 451 4.7.1, and 250 on the next try."""
     FULL = "full"
-    """The mailbox is full: 552 5.2.2."""
+    """The mailbox is full: 554 5.2.2."""
     SPAM = "spam"
     """The content is refused after the final dot: 554 5.7.1, for all recipients of the mail."""
     SLOW = "slow"
@@ -26,7 +26,7 @@ MEANINGS: Mapping[Special, str] = MappingProxyType(
     {
         Special.BOUNCED: "refused for good: no such mailbox (550 5.1.1)",
         Special.DEFERRED: "asked to come back (451 4.7.1), taken on the next try",
-        Special.FULL: "refused for good: mailbox full (552 5.2.2)",
+        Special.FULL: "refused for good: mailbox full (554 5.2.2)",
         Special.SPAM: "refused after the content was sent (554 5.7.1)",
         Special.SLOW: "taken after five seconds",
     }

@@ -1,7 +1,8 @@
 """Mail itself: what the RFCs say of addresses, headers, MIME, DKIM and replies, as pure functions.
 
-`address` parses what callers write, `content` holds what becomes a mail, `compose` turns it into
-canonical bytes with the help of `headers`, `words`, `parameters` and `transfer`, `dkim` signs those
-bytes, and `reply` reads what the receiving server says in the end. Nothing here does I/O or knows
-the time; the only randomness makes DKIM keys.
+`address` parses what callers write, `headers` says which header fields they may add, `content` holds
+what becomes a mail, `compose` turns it into canonical bytes with the help of `fields`, `words`,
+`parameters` and `transfer`, `dkim` signs those bytes, and `reply` reads what the receiving server says
+in the end. `characters` knows what no text of a caller may hold, `refusal` how to say no. Nothing here
+does I/O or knows the time; the only randomness makes DKIM keys.
 """

@@ -15,6 +15,7 @@ from typing import NoReturn
 import idna
 
 from app.mail.characters import forbidden
+from app.mail.refusal import Refusal
 
 MAX_LOCAL = 64
 """Octets of a local part (RFC 5321 §4.5.3.1.1)."""
@@ -53,12 +54,8 @@ _REFUSED = {
 }
 
 
-class AddressError(ValueError):
+class AddressError(Refusal):
     """No mailbox that mail can be sent to; `reason` says why and what to write instead."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from datetime import datetime
 from app.mail.address import Mailbox
 from app.mail.characters import forbidden, is_encodable
 from app.mail.headers import check_headers, check_message_id, check_text
+from app.mail.refusal import Refusal
 
 MAX_FILENAME = 255
 """Characters of a file name."""
@@ -29,12 +30,8 @@ _CONTENT_ID = re.compile(r"[!-;=?-~]{1,255}")
 _COMPOSITE = frozenset({"message", "multipart"})
 
 
-class ContentError(ValueError):
+class ContentError(Refusal):
     """A part of the content cannot be sent; `reason` says why and what to do instead."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)

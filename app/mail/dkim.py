@@ -1,8 +1,8 @@
 """DKIM signatures (RFC 6376, RFC 8301, RFC 8463): the last thing that touches the bytes of a mail.
 
-`accept` loads the keys of the From domain once, signs each composed mail with all of them, and
-stores the result. The mail is canonical already (CRLF, no stray CR or LF), so that canonicalisation
-is a few passes of C code over it.
+`accept` signs each composed mail with all keys of the From domain, which `app.projects.keyring` has
+loaded, and stores the result. The mail is canonical already (CRLF, no stray CR or LF), so that
+canonicalisation is a few passes of C code over it.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
     load_pem_private_key,
 )
+
+from app.mail.refusal import Refusal
 
 MIN_RSA_BITS = 1024
 """Shorter keys are ignored by verifiers (RFC 8301 §3.2)."""
@@ -63,12 +65,8 @@ _MAX_LINE = 72
 _RUNS = re.compile(rb"  +")
 
 
-class DkimKeyError(ValueError):
+class DkimKeyError(Refusal):
     """A key cannot be used to sign; `reason` says why and what to do instead."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
 
 
 class Algorithm(StrEnum):

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable
 
 from app.mail.characters import forbidden
+from app.mail.refusal import Refusal
 
 MAX_NAME = 50
 """Characters of a header name, so that an encoded word always fits beside it."""
@@ -50,12 +51,8 @@ _STRUCTURED = _IDENTIFIERS | {
 }
 
 
-class HeaderError(ValueError):
+class HeaderError(Refusal):
     """A header field cannot be sent; `reason` says why and what to do instead."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
 
 
 def check_header(name: str, value: str) -> None:

@@ -10,6 +10,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from app.mail.refusal import Refusal
+
 MAX_TEXT = 1024
 """Octets of UTF-8 of a reply text that are kept."""
 
@@ -19,12 +21,8 @@ _ENHANCED = re.compile(r"([245])\.(?:0|[1-9][0-9]{0,2})\.(?:0|[1-9][0-9]{0,2})(?
 _ACTIVE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 
 
-class ReplySyntaxError(ValueError):
+class ReplySyntaxError(Refusal):
     """The lines are no SMTP reply: the session cannot be trusted any more; `reason` says why."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Encoded words (RFC 2047): how text that is not plain ASCII travels in a header field.
 
-Used by `headers` for unstructured values and display names, and by `parameters` for the `name` that
+Used by `fields` for unstructured values and display names, and by `parameters` for the `name` that
 older readers know.
 """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import socket
 
 from app.errors import ConfigurationError
@@ -31,8 +32,11 @@ def _is_free(port: int) -> bool:
 
 
 def free_port() -> int:
-    """Return a port that nothing listens on: a random one, so that two who ask get two."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port that nothing listens on: a random one, so that two who ask get two.
+
+    It lies below those that the system gives to outgoing connections, one of which might else have
+    taken it by the time it is listened on.
+    """
+    while not _is_free(port := random.randrange(10_000, 30_000)):
+        pass
+    return port

@@ -10,8 +10,8 @@ import re
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv6Address
 
-from app.networks import is_allowed
-from app.settings import Network
+from app.mail.refusal import Refusal
+from app.networks import Address, Network, is_allowed
 
 MAX_URL = 2048
 """Characters of a URL."""
@@ -29,12 +29,8 @@ _URL = re.compile(
 _NUMBER = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)", re.IGNORECASE)
 
 
-class UrlError(ValueError):
+class UrlError(Refusal):
     """The URL cannot be an endpoint; `reason` says why, and what to do instead."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
 
 
 def check_url(url: str, allowed: Sequence[Network]) -> None:
@@ -86,7 +82,7 @@ def _is_inside(host: str, is_v6: bool, allowed: Sequence[Network]) -> bool:
     return any(address in network for network in allowed)
 
 
-def _address(host: str, is_v6: bool) -> IPv4Address | IPv6Address:
+def _address(host: str, is_v6: bool) -> Address:
     try:
         return IPv6Address(host) if is_v6 else IPv4Address(host)
     except ValueError:

@@ -9,7 +9,10 @@ due:<lane>                  zset   `<message>/<i>` by due time, ms              
 lane:<lane>                 hash   reserved drains, `not_before`, `failures`                  when nothing is due
 drains:<lane>               set    the drains that work on it                                 when empty
 parcels:<lane>              hash   `<message>/<n>` -> sequence, tries and event               when settled
-drain:<drain>               hash   its lane, its turn, the members it claimed                 with its lease
+drain:<drain>               hash   its lane, its turn, the members it claimed, its site       with its lease
+site:<site>                 hash   window, first, most, cohorts, dead_until, turns            a day after use
+slots:<site>                zset   drains that hold a place, lanes invited to one             entry by entry
+waiting:<site>              zset   lanes that wait for a place, in their order                entry by entry
 leases                      zset   drains by the end of their lease, ms                       entry by entry
 lanes                       zset   lanes by the time they want a drain, ms                    entry by entry
 expiries                    zset   open messages by the end of their time, ms                 entry by entry
@@ -36,6 +39,9 @@ class Keyspace:
     drains: str
     parcels: str
     drain: str
+    site: str
+    slots: str
+    waiting: str
     leases: str
     lanes: str
     expiries: str

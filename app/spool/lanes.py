@@ -105,6 +105,28 @@ Claim: TypeAlias = MailClaim | ParcelClaim
 
 
 @dataclass(frozen=True, slots=True)
+class Site:
+    """A receiving system, known by its exchangers, and how many drains may work on it at a time.
+
+    The window starts at `first_window` and may grow to `window`; a site that cannot be reached so often
+    in a row as its window is wide rests for `rest`.
+    """
+
+    name: str
+    first_window: int
+    window: int
+    rest: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Entered:
+    """The answer of a site: zero, or how long the lane has to wait for a place, and the lanes to ring for."""
+
+    wait: timedelta
+    wakes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Settlement:
     """What becomes of a recipient: its state, its wait for the next try (None: never), the fact to tell."""
 
@@ -118,12 +140,14 @@ class Closing:
     """What a drain says at the end of a claim, beside what became of each member.
 
     `lane_wait` lets the whole lane rest; zero says that it is as good as new, None says nothing.
-    `go_on` asks for the next claim; otherwise the drain ends.
+    `go_on` asks for the next claim; otherwise the drain ends. `site_worked` tells whether the site could
+    be reached, None where that is not known.
     """
 
     go_on: bool
     lane_wait: timedelta | None = None
     attempt: AttemptRecord | None = None
+    site_worked: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +175,27 @@ class Lanes:
         """Take a place in the lane and the first claim; None where no drain is needed. May be repeated."""
         return _claim(lane, drain, await self._redis.run(self._scripts.begin, lane.name, drain))
 
+    async def enter(self, claim: MailClaim, site: Site) -> Entered:
+        """Ask for a place at the site that a claim goes to; the drain keeps it to its end. May be repeated.
+
+        Raises Fenced.
+        """
+        rest = round(site.rest.total_seconds() * 1000)
+        reply = await self._redis.run(
+            self._scripts.enter,
+            claim.lane.name,
+            claim.drain,
+            site.name,
+            site.first_window,
+            site.window,
+            rest,
+        )
+        match as_list(reply):
+            case [int(wait), wakes]:
+                return Entered(timedelta(milliseconds=wait), _names(wakes))
+            case _:
+                raise Fenced(claim.drain)
+
     async def settle(
         self, claim: MailClaim, settlements: Sequence[Settlement], closing: Closing
     ) -> Settled:
@@ -163,6 +208,7 @@ class Lanes:
             ATTEMPT.encode(closing.attempt) if closing.attempt else b"",
             self._retention_s,
             round(claim.message.expires_at.timestamp() * 1000),
+            "" if closing.site_worked is None else int(closing.site_worked),
         ]
         for index, settlement in zip(claim.indexes, settlements, strict=True):
             event = settlement.event

@@ -15,6 +15,16 @@ _LOOK_AGAIN_MS = 1_000
 """How soon the clock looks again at a lane that it has just looked at."""
 _EXPIRE_AGAIN_MS = 60_000
 """How soon an overdue message is looked at again, should it still be open."""
+_WAIT_FOR_PLACE_MS = 5_000
+"""How long a lane waits for a place at its site before it looks again by itself."""
+_INVITATION_MS = 2_000
+"""How long a place is kept for a lane that was invited to take it."""
+_MAILS_PER_TURN = 20
+"""Mails a drain carries at a site while others wait for a place there."""
+_SITE_MEMORY_S = 86_400
+"""How long a site that nobody visits is remembered."""
+_BEGINNINGS = ("names", "schedule", "sites", "lanes")
+"""Lua files that stand before every script, in an order in which each builds on those before."""
 _PARCELS_PER_CLAIM = 10
 """How many events of one endpoint are posted side by side."""
 
@@ -25,6 +35,7 @@ class Scripts:
 
     accept: Script
     begin: Script
+    enter: Script
     settle: Script
     settle_parcels: Script
     renew: Script
@@ -36,7 +47,7 @@ class Scripts:
     @classmethod
     def of(cls, keys: Keyspace, settings: Settings) -> Scripts:
         """Return the scripts of one installation."""
-        beginning = f"{keys.as_lua()}\n{_policy(settings)}\n{_lua('shared')}"
+        beginning = "\n".join((keys.as_lua(), _policy(settings), *map(_lua, _BEGINNINGS)))
 
         def script(name: str, flags: str = " flags=allow-oom") -> Script:
             return Script(f"#!lua{flags}\n{beginning}\n{_lua(name)}")
@@ -45,6 +56,7 @@ class Scripts:
             # Only accepting is refused when Redis is full: mail that is already there must be able to finish.
             accept=script("accept", flags=""),
             begin=script("begin"),
+            enter=script("enter"),
             settle=script("settle"),
             settle_parcels=script("settle_parcels"),
             renew=script("renew"),
@@ -69,6 +81,8 @@ def _policy(settings: Settings) -> str:
     return (
         f"local POLICY = {{ mail = {mail}, endpoint = {endpoint}, lease = {lease_ms}, "
         f"reservation = {_RESERVATION_MS}, look_again = {_LOOK_AGAIN_MS}, expire_again = {_EXPIRE_AGAIN_MS}, "
+        f"wait_for_place = {_WAIT_FOR_PLACE_MS}, invitation = {_INVITATION_MS}, "
+        f"mails_per_turn = {_MAILS_PER_TURN}, site_memory_s = {_SITE_MEMORY_S}, "
         f"max_waiting = {webhooks.max_waiting} }}"
     )
 

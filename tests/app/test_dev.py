@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes.processes import free_port
+from app.processes.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 60.0  # a start needs seconds where many tests share few cores

@@ -15,8 +15,8 @@ import pytest
 import redis
 
 from app.errors import ConfigurationError
+from app.processes.ports import free_port
 from app.spool.embedded import EmbeddedValkey, find_binary
-from tests.fakes.processes import free_port
 from tests.fakes.valkey import ValkeyServer
 
 OWNER = """

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import re
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -18,6 +20,7 @@ from app.spool.client import Redis
 from app.wire import Json
 from tests.fakes.dns import DnsServer
 from tests.fakes.processes import Process, api_process, worker_process
+from tests.fakes.smtp import Mail
 from tests.fakes.valkey import ValkeyServer
 from tests.fakes.waiting import eventually
 
@@ -120,6 +123,12 @@ def delivery(event: Mapping[str, Json]) -> dict[str, Json]:
     found = data(event)["delivery"]
     assert isinstance(found, dict)
     return found
+
+
+def ledger(mails: Sequence[Mail]) -> Counter[str]:
+    """Count the copies of each message by its Message-ID, which is the same in all of them."""
+    found = (re.search(rb"(?im)^message-id: <([0-9a-f]{32})@", mail.content) for mail in mails)
+    return Counter(f"msg_{match[1].decode()}" for match in found if match)
 
 
 def _environment(valkey: ValkeyServer, dns: DnsServer, smtp_port: int) -> dict[str, str]:

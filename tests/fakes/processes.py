@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import random
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,24 +13,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
+from app.processes.ports import LOOPBACK, free_port
+
 _POLL_S = 0.02
 _PATIENCE_S = 30.0
-
-
-def free_port() -> int:
-    """Return a port of loopback that nobody listens on.
-
-    It lies below those that the system gives to outgoing connections, which may take any of theirs
-    before it is listened on.
-    """
-    while True:
-        port = random.randrange(10_000, 30_000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
 
 
 class Process:
@@ -119,7 +103,7 @@ def api_process(environment: Mapping[str, str], directory: Path) -> tuple[Proces
     port = free_port()
     arguments = [sys.executable, "-m", "app.cli", "api"]
     wanted = {**environment, "PILLARBOX_API__PORT": str(port)}
-    return Process("api", arguments, wanted, directory / "api.log"), f"http://127.0.0.1:{port}"
+    return Process("api", arguments, wanted, directory / "api.log"), f"http://{LOOPBACK}:{port}"
 
 
 def worker_process(
@@ -129,4 +113,4 @@ def worker_process(
     port = free_port()
     wanted = {**environment, "PILLARBOX_WORKER__HEALTH_PORT": str(port)}
     arguments = [sys.executable, "-m", "worker"]
-    return Process(name, arguments, wanted, directory / f"{name}.log"), f"http://127.0.0.1:{port}"
+    return Process(name, arguments, wanted, directory / f"{name}.log"), f"http://{LOOPBACK}:{port}"

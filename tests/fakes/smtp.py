@@ -76,10 +76,17 @@ async def hang(connection: Connection) -> None:
     await connection.until_gone()
 
 
-def hold(event: asyncio.Event, reply: str | bytes = "250 2.0.0 At last") -> Action:
-    """Answer only when `event` is set."""
+def hold(
+    event: asyncio.Event,
+    reply: str | bytes = "250 2.0.0 At last",
+    *,
+    reached: asyncio.Event | None = None,
+) -> Action:
+    """Answer only when `event` is set; `reached` is set when it is waited for."""
 
     async def action(connection: Connection) -> None:
+        if reached:
+            reached.set()
         await event.wait()
         await connection.send(reply)
 

@@ -104,10 +104,6 @@ class Connection:
         """Close the connection in good order."""
         self._writer.close()
 
-    def half_close(self) -> None:
-        """Say that nothing more will be sent, and go on reading."""
-        self._writer.write_eof()
-
     def reset(self) -> None:
         """Break the connection with a TCP RST."""
         sock = self._writer.get_extra_info("socket")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-from pathlib import Path
 
 from app.spool.embedded import EmbeddedValkey
 
@@ -29,10 +28,3 @@ class ValkeyServer(EmbeddedValkey):
         """Start it again on the same data and address."""
         self.stop()
         self.start()
-
-
-def started(directory: Path) -> ValkeyServer:
-    """Return a running server on `directory`; the caller stops it."""
-    server = ValkeyServer(directory)
-    server.start()
-    return server

@@ -5,11 +5,10 @@ from pathlib import Path
 
 import redis
 
-from tests.fakes.deployment import Deployment, deployed
+from tests.fakes.deployment import Deployment, deployed, ledger
 from tests.fakes.dns import DnsServer
-from tests.fakes.smtp import Connection, SmtpServer
+from tests.fakes.smtp import SmtpServer, hold
 from tests.fakes.waiting import eventually
-from tests.scenarios.test_lost_worker import ledger
 
 
 async def is_refused(pillarbox: Deployment) -> bool:
@@ -65,13 +64,7 @@ async def test_an_outcome_that_came_while_redis_was_away_is_recorded_when_it_is_
     dns.a("example.org", "127.0.0.1")
     async with SmtpServer() as server, deployed(tmp_path, dns, server.port) as pillarbox:
         at_dot, may_answer = asyncio.Event(), asyncio.Event()
-
-        async def wait_at_dot(connection: Connection) -> None:
-            at_dot.set()
-            await may_answer.wait()
-            await connection.send("250 2.0.0 Taken")
-
-        server.act("DOT", wait_at_dot, times=1)
+        server.act("DOT", hold(may_answer, reached=at_dot), times=1)
         message = await pillarbox.send("ann@example.org")
         await asyncio.wait_for(at_dot.wait(), 10)
         pillarbox.valkey.kill()

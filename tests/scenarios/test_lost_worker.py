@@ -1,22 +1,13 @@
 from __future__ import annotations
 
 import asyncio
-import re
-from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from tests.fakes.deployment import Deployment, deployed
+from tests.fakes.deployment import Deployment, deployed, ledger
 from tests.fakes.dns import DnsServer
-from tests.fakes.smtp import Action, Connection, Mail, SmtpServer, hold
-
-
-def ledger(mails: Sequence[Mail]) -> Counter[str]:
-    """Count the copies of each message by its Message-ID, which is the same in all of them."""
-    found = (re.search(rb"(?im)^message-id: <([0-9a-f]{32})@", mail.content) for mail in mails)
-    return Counter(f"msg_{match[1].decode()}" for match in found if match)
+from tests.fakes.smtp import Action, Connection, SmtpServer, hold
 
 
 def reached(event: asyncio.Event) -> Action:
@@ -105,13 +96,7 @@ async def test_a_worker_frozen_past_its_lease_sends_nothing_more(
     dns.a("example.org", "127.0.0.1")
     async with SmtpServer() as server, deployed(tmp_path, dns, server.port, workers=2) as pillarbox:
         at_data, may_answer = asyncio.Event(), asyncio.Event()
-
-        async def wait_at_data(connection: Connection) -> None:
-            at_data.set()
-            await may_answer.wait()
-            await connection.send("354 Go ahead")
-
-        server.act("DATA", wait_at_data, times=1)
+        server.act("DATA", hold(may_answer, "354 Go ahead", reached=at_data), times=1)
         message = await pillarbox.send("ann@example.org")
         await asyncio.wait_for(at_data.wait(), 10)
         for worker in pillarbox.workers:
@@ -131,13 +116,7 @@ async def test_a_stopping_worker_gives_its_mail_back_and_a_starting_one_takes_it
     dns.a("example.org", "127.0.0.1")
     async with SmtpServer() as server, deployed(tmp_path, dns, server.port) as pillarbox:
         at_dot, may_answer = asyncio.Event(), asyncio.Event()
-
-        async def wait_at_dot(connection: Connection) -> None:
-            at_dot.set()
-            await may_answer.wait()
-            await connection.send("250 2.0.0 Taken")
-
-        server.act("DOT", wait_at_dot, times=1)
+        server.act("DOT", hold(may_answer, reached=at_dot), times=1)
         message = await pillarbox.send("ann@example.org")
         await asyncio.wait_for(at_dot.wait(), 10)
         stopping = asyncio.create_task(asyncio.to_thread(pillarbox.worker.stop))

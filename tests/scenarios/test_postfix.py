@@ -7,10 +7,10 @@ import dkim  # type: ignore[import-untyped]  # dkimpy has no types
 import pytest
 
 from app.mail.dkim import Algorithm, generate_pem, load_key, public_record
+from app.processes.ports import free_port
 from tests.fakes import postfix
 from tests.fakes.deployment import deployed
 from tests.fakes.dns import DnsServer
-from tests.fakes.processes import free_port
 from tests.fakes.waiting import eventually
 
 

@@ -3,10 +3,9 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from tests.fakes.deployment import deployed
+from tests.fakes.deployment import deployed, ledger
 from tests.fakes.dns import DnsServer
 from tests.fakes.smtp import SmtpServer
-from tests.scenarios.test_lost_worker import ledger
 
 
 async def test_two_workers_send_one_message_once(tmp_path: Path, dns: DnsServer) -> None:

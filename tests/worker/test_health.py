@@ -7,8 +7,8 @@ import time
 import pytest
 
 from app.errors import ConfigurationError
+from app.processes.ports import free_port
 from app.settings import WorkerSettings
-from tests.fakes.processes import free_port
 from worker.signals.health import Pulse, serve_health
 
 

@@ -23,6 +23,7 @@ MOMENT = Moment(
     retry_after=(timedelta(minutes=1), timedelta(minutes=5)),
     jitter=0.1,
     lane_wait=timedelta(seconds=30),
+    second_look=timedelta(minutes=15),
 )
 PEER = Peer("mx.example.org", "192.0.2.1")
 
@@ -107,6 +108,20 @@ def test_the_event_of_a_deferral_says_what_was_answered_and_when_it_is_tried_aga
 def test_trouble_of_a_site_names_the_end_of_the_lanes_rest_as_the_next_try() -> None:
     settlement = settlement_of(claim(RecipientState()), 0, outcome(Verdict.UNREACHED), MOMENT)
     assert settlement.state.due_at == NOW + MOMENT.lane_wait
+
+
+def test_a_domain_that_does_not_exist_bounces_only_when_a_second_look_finds_the_same() -> None:
+    unknown = replace(outcome(Verdict.BOUNCED), reply=None, needs_second_look=True)
+    first = settlement_of(claim(RecipientState()), 0, unknown, MOMENT)
+    assert (first.state.status, first.wait) == (Status.DEFERRED, timedelta(minutes=15))
+    second = settlement_of(claim(first.state), 0, unknown, MOMENT)
+    assert second.state.status is Status.BOUNCED
+
+
+def test_a_claim_that_found_no_place_at_its_site_is_put_back_without_a_trace() -> None:
+    state = RecipientState(Status.DEFERRED, attempts=2)
+    settlement = settlement_of(claim(state), 0, outcome(Verdict.HELD), MOMENT)
+    assert (settlement.state, settlement.wait, settlement.event) == (state, timedelta(0), None)
 
 
 def test_a_settled_recipient_cannot_change_any_more() -> None:

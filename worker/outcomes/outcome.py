@@ -22,17 +22,21 @@ class Verdict(StrEnum):
     """No verdict on the recipient: a connection, the site or our DNS failed. Counts nothing."""
     EXPIRED = "expired"
     """The message's time ended."""
+    HELD = "held"
+    """The site takes no more drains now; its lane waits for a place. Nothing was tried."""
     INTERRUPTED = "interrupted"
-    """Our own worker stopped in the middle, before the receiver could have taken the mail."""
+    """Our own worker stopped in the middle; `in_doubt` says whether the receiver may have the mail."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What a try came to, and why.
 
-    `category` is None when delivered. `text` says in one readable line what happened where no reply
-    of the receiver says it. `in_doubt` means that the final dot was sent and its reply never seen:
-    the receiver may have the mail (RFC 1047).
+    `category` is None where there was no trouble: the mail was delivered, or its time ended. `text`
+    says in one readable line what happened where no reply of the receiver says it. `in_doubt` means
+    that the final dot may have been sent and its reply was never seen: the receiver may have the mail
+    (RFC 1047). `needs_second_look` means that a bounce is only believed
+    when a later attempt comes to the same.
     """
 
     verdict: Verdict
@@ -41,3 +45,4 @@ class Outcome:
     text: str
     peer: Peer | None
     in_doubt: bool = False
+    needs_second_look: bool = False

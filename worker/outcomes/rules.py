@@ -9,6 +9,7 @@ phrase belongs there only if it can mean nothing else.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from app.events import Category
 
@@ -45,7 +46,7 @@ OVERRULING: Words = (
 )  # fmt: skip
 """Phrases that count more than any code."""
 
-CERTAIN: dict[str, Category] = {
+CERTAIN: Mapping[str, Category] = {
     "1.0": Category.RECIPIENT,
     "1.1": Category.RECIPIENT,
     "1.2": Category.RECIPIENT,
@@ -63,14 +64,11 @@ CERTAIN: dict[str, Category] = {
     "4.6": Category.NETWORK,
     "7.17": Category.RECIPIENT,
     "7.18": Category.RECIPIENT,
-    "7.25": Category.AUTHENTICATION,
-    "7.26": Category.AUTHENTICATION,
-    "7.27": Category.AUTHENTICATION,
+    **dict.fromkeys((f"7.{detail}" for detail in range(20, 28)), Category.AUTHENTICATION),
+    "7.28": Category.REPUTATION,
+    "7.29": Category.AUTHENTICATION,
 }
 """Enhanced codes without their class (`5.1.1` is `1.1`) that say one thing only (RFC 3463, 5248, 7372, 7505)."""
-CERTAIN.update({f"7.{detail}": Category.AUTHENTICATION for detail in range(20, 25)})
-CERTAIN["7.28"] = Category.REPUTATION
-CERTAIN["7.29"] = Category.AUTHENTICATION
 
 TELLING: Words = (
     (
@@ -115,7 +113,7 @@ TELLING: Words = (
 )  # fmt: skip
 """Phrases that speak where the enhanced code is vague or missing."""
 
-SUBJECTS: dict[str, Category] = {
+SUBJECTS: Mapping[str, Category] = {
     "1": Category.RECIPIENT,
     "2": Category.POLICY,
     "3": Category.NETWORK,
@@ -126,7 +124,7 @@ SUBJECTS: dict[str, Category] = {
 }
 """The subject of an enhanced code (its middle number), where its detail is vague."""
 
-CODES: dict[int, Category] = {
+CODES: Mapping[int, Category] = {
     421: Category.NETWORK,
     452: Category.MAILBOX_FULL,
     521: Category.POLICY,

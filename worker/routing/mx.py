@@ -85,6 +85,14 @@ class Router:
             self._keep(domain, way := found)
         return self._ordered(way)
 
+    async def exchangers(self, domain: str) -> tuple[str, ...]:
+        """Return the names of a domain's exchangers, for telling its site; itself where it has none."""
+        if self._catch_all:
+            return (self._catch_all[0],)
+        answer = await self._resolver.exchangers(domain)
+        names = answer.records if isinstance(answer, Found) else ()
+        return tuple(record.name for record in names if record.name) or (domain,)
+
     async def _find_in_time(self, domain: str) -> _Way | Outcome:
         try:
             async with asyncio.timeout(self._resolver.budget_seconds):
@@ -111,7 +119,8 @@ class Router:
                 # RFC 5321 §5.1: without any MX record the domain is its own exchanger.
                 return await self._by_exchangers(domain, Found((Exchanger(0, domain),), answer.ttl))
             case NoSuchName():
-                return _bounced(f"5.1.2 the domain {domain} does not exist", Category.RECIPIENT)
+                unknown = _bounced(f"5.1.2 the domain {domain} does not exist", Category.RECIPIENT)
+                return replace(unknown, needs_second_look=True)
             case Failed():
                 return _unreached(
                     f"4.4.3 the DNS cannot tell the hosts of {domain}: {answer.reason}"

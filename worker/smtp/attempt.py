@@ -24,8 +24,6 @@ from worker.smtp.transaction import Guard, Next, Result, transact
 from worker.smtp.transcript import Transcript
 from worker.smtp.trouble import Trouble
 
-__all__ = ["Attempted", "Carrier", "Guard"]
-
 _UNTRIED = Outcome(
     Verdict.INTERRUPTED, Category.LOCAL, None, "the worker stopped before a host was tried", None
 )

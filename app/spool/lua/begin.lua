@@ -9,4 +9,4 @@ local most = state[2] and 1 or POLICY[kind_of(lane)].drains
 if call('SCARD', K.drains .. lane) >= most then return false end
 call('SADD', K.drains .. lane, drain)
 call('HSET', K.drain .. drain, 'lane', lane)
-return claim(lane, drain, now)
+return claim(lane, drain, {}, now)

@@ -1,7 +1,8 @@
 -- Act on what became of a claim of mail, and claim the next one. ARGV: lane, drain, turn, go on ('1') or end ('0'),
 -- wait of the whole lane in ms ('' to leave it, '0' to clear it), attempt record ('' for none), seconds to keep a
--- finished message, end of the message's time (ms), then for each member: member, state, wait in ms ('' when final),
--- event type and event ('' where there is no fact to tell).
+-- finished message, end of the message's time (ms), how the site did ('1' a mail went through, '0' it could not be
+-- reached, '' nothing is to be said of it), then for each member: member, state, wait in ms ('' when final), event
+-- type and event ('' where there is no fact to tell).
 -- Returns 'fenced' when the claim is no longer this drain's; else 'settled', the lanes to wake, the next claim or false.
 
 local lane, drain, turn, now = ARGV[1], ARGV[2], tonumber(ARGV[3]), now_ms()
@@ -9,12 +10,12 @@ local place = standing(drain, turn)
 if place == 'settled' then return { 'settled', {}, current_claim(lane, drain) } end
 if place == 'fenced' then return { 'fenced' } end
 
-local project, wakes, id = project_of(lane), {}, message_of(ARGV[9])
+local project, wakes, id = project_of(lane), {}, message_of(ARGV[10])
 local message, expires = K.message .. id, tonumber(ARGV[8])
 if ARGV[6] ~= '' then
   call('HSET', message, 'a' .. call('HINCRBY', message, 'tries', 1), ARGV[6])
 end
-for i = 9, #ARGV, 5 do
+for i = 10, #ARGV, 5 do
   local member, wait = ARGV[i], ARGV[i + 2]
   call('HSET', message, 'r' .. index_of(member), ARGV[i + 1])
   if ARGV[i + 3] ~= '' then publish(project, id, ARGV[i + 3], ARGV[i + 4], now, wakes) end
@@ -31,4 +32,11 @@ if tonumber(call('HGET', message, 'open')) <= 0 then
 end
 
 rest(lane, ARGV[5], now)
-return proceed(lane, drain, ARGV[4] == '1', wakes, now)
+local site = call('HGET', K.drain .. drain, 'site')
+if site and ARGV[9] ~= '' then feedback(site, ARGV[9] == '1', wakes, now) end
+local go_on = ARGV[4] == '1'
+if go_on and must_yield(lane, drain) then
+  go_on = false
+  wait_for_place(site, lane, now)
+end
+return proceed(lane, drain, go_on, wakes, now)

@@ -16,7 +16,7 @@ for _, old in ipairs(call('ZRANGE', K.leases, '-inf', now, 'BYSCORE', 'LIMIT', 0
     call('ZREM', K.leases, old)
     call('SREM', K.drains .. lane, old)
   else
-    forget_drain(lane or '', old)
+    forget_drain(lane or '', old, {}, now)
   end
 end
 return taken

@@ -15,6 +15,9 @@ from app.catchall.certificate import tls_context
 from app.catchall.folder import Arrival, MailFolder
 from app.catchall.server import receiving
 from app.catchall.specials import MEANINGS, Special
+from app.mail.reply import parse_reply
+from worker.outcomes.classify import Phase, classify
+from worker.outcomes.outcome import Verdict
 
 MAIL = b"Subject: hello\r\n\r\n.hidden dot\r\nhello\r\n"
 
@@ -105,7 +108,7 @@ async def test_no_authentication_is_offered(mailbox: Mailbox) -> None:
     [
         ("bounced@example.net", 550, b"5.1.1"),
         ("BOUNCED+7@example.org", 550, b"5.1.1"),
-        ("full@example.net", 552, b"5.2.2"),
+        ("full@example.net", 554, b"5.2.2"),
         ("deferred@example.net", 451, b"4.7.1"),
         ("rebounced@example.net", 250, b"2.1.5"),
     ],
@@ -116,6 +119,21 @@ async def test_special_addresses_are_refused_as_they_say(
     reply = await mailbox.rcpt(address)
     assert reply[0] == code
     assert reply[1].startswith(enhanced)
+
+
+@pytest.mark.parametrize(
+    ("address", "verdict"),
+    [
+        ("bounced@example.net", Verdict.BOUNCED),
+        ("full@example.net", Verdict.BOUNCED),
+        ("deferred@example.net", Verdict.DEFERRED),
+    ],
+)
+async def test_special_addresses_come_to_the_outcome_that_they_are_for(
+    mailbox: Mailbox, address: str, verdict: Verdict
+) -> None:
+    reply = parse_reply([b"%d %b" % await mailbox.rcpt(address)])
+    assert classify(reply, Phase.RCPT).verdict is verdict
 
 
 async def test_a_deferred_address_is_taken_on_the_second_try_and_deferred_again_after_it(

@@ -279,6 +279,19 @@ async def test_a_lane_that_failed_has_one_place_until_it_is_as_good_as_new(spool
     assert (await begin(spool)).failures == 0
 
 
+async def test_a_lane_of_one_message_remembers_how_often_it_failed(spool: Spool) -> None:
+    await keep(spool.store, Letter())
+    rest = Closing(go_on=False, lane_wait=timedelta(milliseconds=1))
+    failures = []
+    for _ in range(3):
+        claim = await eventually(lambda: spool.lanes.begin(LANE, new_drain_id()))
+        assert isinstance(claim, MailClaim)
+        failures.append(claim.failures)
+        await spool.lanes.settle(claim, put_back(claim), rest)
+        await eventually(lambda: woken(spool))
+    assert failures == [0, 1, 2]
+
+
 async def test_the_clock_wakes_a_lane_whose_job_was_lost_when_the_reservation_lapses(
     spool: Spool,
 ) -> None:

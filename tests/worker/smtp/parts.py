@@ -11,9 +11,10 @@ from app.settings import DeliverySettings, SmtpTimeouts
 from tests.fakes.smtp import SmtpServer
 from worker.outcomes.outcome import Outcome
 from worker.routing.hosts import Host
-from worker.smtp.attempt import Attempted, Carrier, Guard
+from worker.smtp.attempt import Attempted, Carrier
 from worker.smtp.envelope import Envelope
 from worker.smtp.pool import Pool
+from worker.smtp.transaction import Guard
 
 MESSAGE = b"Subject: hello\r\nFrom: <a@example.org>\r\n\r\nOne line.\r\n"
 SOON = timedelta(seconds=0.15)

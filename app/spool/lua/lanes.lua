@@ -1,56 +1,4 @@
--- What every atomic step builds on. `K` (key beginnings) and `POLICY` (limits) stand before this text.
--- Lanes of mail are called `mail/<project>/<stream>/<domain>`, those of endpoints `endpoint/<project>/<endpoint>`.
-
-local call = redis.call
-
-local function now_ms()
-  local time = call('TIME')
-  return time[1] * 1000 + math.floor(time[2] / 1000)
-end
-
-local function kind_of(lane)
-  return string.match(lane, '^(%a+)/')
-end
-
-local function project_of(lane)
-  return string.match(lane, '^%a+/([^/]+)/')
-end
-
-local function message_of(member)
-  return string.match(member, '^[^/]+')
-end
-
-local function index_of(member)
-  return string.match(member, '[^/]+$')
-end
-
--- Put the lane into the clock's table at the time it next wants a drain, or take it out when nothing is due ever.
-local function schedule(lane)
-  local first = call('ZRANGE', K.due .. lane, 0, 0, 'WITHSCORES')
-  if not first[1] then
-    call('ZREM', K.lanes, lane)
-    call('DEL', K.lane .. lane)
-    return
-  end
-  local not_before = tonumber(call('HGET', K.lane .. lane, 'not_before') or 0)
-  call('ZADD', K.lanes, math.max(tonumber(first[2]), not_before), lane)
-end
-
--- Reserve a place for one more drain where the backlog deserves it. The place lapses by itself, so that a lost job
--- costs only time. Returns whether the alarm should ring for the lane.
-local function reserve(lane, now)
-  local backlog = call('ZCOUNT', K.due .. lane, '-inf', now)
-  if backlog == 0 then return false end
-  local policy = POLICY[kind_of(lane)]
-  local state = call('HMGET', K.lane .. lane, 'reserved', 'reserved_until', 'not_before', 'failures')
-  if tonumber(state[3] or 0) > now then return false end
-  local reserved = tonumber(state[2] or 0) > now and tonumber(state[1]) or 0
-  local most = state[4] and 1 or policy.drains
-  local places = math.min(most, 1 + math.floor((backlog - 1) / policy.per_drain))
-  if call('SCARD', K.drains .. lane) + reserved >= places then return false end
-  call('HSET', K.lane .. lane, 'reserved', reserved + 1, 'reserved_until', now + POLICY.reservation)
-  return true
-end
+-- What every atomic step builds on, last part: claims, drains, and what is told.
 
 -- The members to claim next: of mail, the recipients of one message that lie beside each other, for one transaction.
 local function next_members(lane, now)
@@ -93,19 +41,25 @@ local function members_of(drain)
   return members
 end
 
-local function forget_drain(lane, drain)
+-- End a drain: its lease, its place in the lane, and its place at a site, which goes to the lane that waits for it.
+local function forget_drain(lane, drain, wakes, now)
+  local site = call('HGET', K.drain .. drain, 'site')
   call('ZREM', K.leases, drain)
   call('SREM', K.drains .. lane, drain)
   call('DEL', K.drain .. drain)
+  if site then
+    call('ZREM', K.slots .. site, drain)
+    invite(site, wakes, now)
+  end
 end
 
 -- Claim the next members for a drain, or end the drain when nothing is due.
--- Returns the claim or false.
-local function claim(lane, drain, now)
+-- Returns the claim or false; adds to `wakes` the lanes whose alarm should ring.
+local function claim(lane, drain, wakes, now)
   while true do
     local members = next_members(lane, now)
     if not members[1] then
-      forget_drain(lane, drain)
+      forget_drain(lane, drain, wakes, now)
       schedule(lane)
       return false
     end
@@ -146,8 +100,11 @@ end
 
 -- Go on with the next claim or end the drain; the answer of every settlement.
 local function proceed(lane, drain, go_on, wakes, now)
-  if go_on then return { 'settled', wakes, claim(lane, drain, now) } end
-  forget_drain(lane, drain)
+  if go_on then
+    local following = claim(lane, drain, wakes, now)
+    return { 'settled', wakes, following }
+  end
+  forget_drain(lane, drain, wakes, now)
   schedule(lane)
   if reserve(lane, now) then wakes[#wakes + 1] = lane end
   return { 'settled', wakes, false }

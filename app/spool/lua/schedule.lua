@@ -1,0 +1,30 @@
+-- What every atomic step builds on, second part: when a lane wants a drain.
+
+-- Put the lane into the clock's table at the time it next wants a drain, or take it out when nothing is due ever.
+local function schedule(lane)
+  local first = call('ZRANGE', K.due .. lane, 0, 0, 'WITHSCORES')
+  if not first[1] then
+    call('ZREM', K.lanes, lane)
+    -- While a drain holds the last members, the lane must remember its failures.
+    if call('SCARD', K.drains .. lane) == 0 then call('DEL', K.lane .. lane) end
+    return
+  end
+  local not_before = tonumber(call('HGET', K.lane .. lane, 'not_before') or 0)
+  call('ZADD', K.lanes, math.max(tonumber(first[2]), not_before), lane)
+end
+
+-- Reserve a place for one more drain where the backlog deserves it. The place lapses by itself, so that a lost job
+-- costs only time. Returns whether the alarm should ring for the lane.
+local function reserve(lane, now)
+  local backlog = call('ZCOUNT', K.due .. lane, '-inf', now)
+  if backlog == 0 then return false end
+  local policy = POLICY[kind_of(lane)]
+  local state = call('HMGET', K.lane .. lane, 'reserved', 'reserved_until', 'not_before', 'failures')
+  if tonumber(state[3] or 0) > now then return false end
+  local reserved = tonumber(state[2] or 0) > now and tonumber(state[1]) or 0
+  local most = state[4] and 1 or policy.drains
+  local places = math.min(most, 1 + math.floor((backlog - 1) / policy.per_drain))
+  if call('SCARD', K.drains .. lane) + reserved >= places then return false end
+  call('HSET', K.lane .. lane, 'reserved', reserved + 1, 'reserved_until', now + POLICY.reservation)
+  return true
+end

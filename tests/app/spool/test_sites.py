@@ -1,0 +1,210 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from app.ids import ProjectId, new_drain_id
+from app.messages import Stream
+from app.spool.lanes import Closing, Fenced, MailClaim, MailLane, Settlement, Site
+from app.spool.replies import as_int
+from tests.app.spool.conftest import Spool
+from tests.fakes.letters import PROJECT, Letter, keep
+
+SITE = Site("mx.example.org", first_window=2, window=4, rest=timedelta(seconds=60))
+FREE = timedelta(0)
+
+
+async def claim(
+    spool: Spool,
+    domain: str = "example.org",
+    *,
+    project: ProjectId = PROJECT,
+    stream: Stream = Stream.TRANSACTIONAL,
+) -> MailClaim:
+    """Put a mail for a domain into the spool and claim it."""
+    await keep(spool.store, Letter(to=(f"ann@{domain}",), project=project, stream=stream))
+    found = await spool.lanes.begin(MailLane(project, stream, domain), new_drain_id())
+    assert isinstance(found, MailClaim)
+    return found
+
+
+async def end(spool: Spool, held: MailClaim, *, worked: bool | None = None) -> tuple[str, ...]:
+    """Settle a claim as delivered and end its drain; return the lanes to ring for."""
+    done = [Settlement(state, None, None) for state in held.states]
+    return (await spool.lanes.settle(held, done, Closing(False, site_worked=worked))).wakes
+
+
+async def put_back(spool: Spool, held: MailClaim) -> tuple[str, ...]:
+    waiting = [Settlement(state, FREE, None) for state in held.states]
+    return (await spool.lanes.settle(held, waiting, Closing(False))).wakes
+
+
+async def window(spool: Spool) -> int:
+    found = await spool.redis.call("HGET", spool.redis.keys.site + SITE.name, "window")
+    return SITE.first_window if found is None else as_int(found)
+
+
+async def test_a_site_has_no_more_drains_than_its_window_whatever_lanes_they_work_on(
+    spool: Spool,
+) -> None:
+    claims = [await claim(spool, f"domain{n}.example") for n in range(4)]
+    waits = [(await spool.lanes.enter(each, SITE)).wait for each in claims]
+    assert [wait == FREE for wait in waits] == [True, True, False, False]
+
+
+async def test_a_drain_that_asks_again_keeps_its_place(spool: Spool) -> None:
+    held = await claim(spool)
+    assert (await spool.lanes.enter(held, SITE)).wait == FREE
+    assert (await spool.lanes.enter(held, SITE)).wait == FREE
+    assert await spool.redis.call("ZCARD", spool.redis.keys.slots + SITE.name) == 1
+
+
+async def test_a_lane_that_waits_is_woken_when_a_drain_leaves_and_not_before(spool: Spool) -> None:
+    first, second, third = [await claim(spool, f"domain{n}.example") for n in range(3)]
+    for each in (first, second, third):
+        await spool.lanes.enter(each, SITE)
+    assert await put_back(spool, third) == ()
+    assert (await spool.lanes.wake(10))[0] == ()
+    assert third.lane.name in await end(spool, first)
+
+
+async def test_the_place_that_a_lane_was_invited_to_is_not_taken_by_another(spool: Spool) -> None:
+    first, second, third = [await claim(spool, f"domain{n}.example") for n in range(3)]
+    for each in (first, second, third):
+        await spool.lanes.enter(each, SITE)
+    await put_back(spool, third)
+    await end(spool, first)
+    assert (await spool.lanes.enter(await claim(spool, "pushing.example"), SITE)).wait > FREE
+    invited = await spool.lanes.begin(third.lane, new_drain_id())
+    assert isinstance(invited, MailClaim)
+    assert (await spool.lanes.enter(invited, SITE)).wait == FREE
+
+
+async def test_transactional_mail_is_woken_before_bulk_that_waited_longer(spool: Spool) -> None:
+    first, second = [await claim(spool, f"domain{n}.example") for n in range(2)]
+    bulk = await claim(spool, "bulk.example", stream=Stream.BULK)
+    urgent = await claim(spool, "urgent.example")
+    for each in (first, second, bulk, urgent):
+        await spool.lanes.enter(each, SITE)
+    for each in (bulk, urgent):
+        await put_back(spool, each)
+    assert await end(spool, first) == (urgent.lane.name,)
+    assert await end(spool, second) == (bulk.lane.name,)
+
+
+async def test_a_bulk_drain_leaves_after_its_mail_when_transactional_mail_waits(
+    spool: Spool,
+) -> None:
+    narrow = Site(SITE.name, 1, 1, SITE.rest)
+    await keep(spool.store, Letter(to=("b@bulk.example",), stream=Stream.BULK))
+    bulk = await claim(spool, "bulk.example", stream=Stream.BULK)
+    await spool.lanes.enter(bulk, narrow)
+    urgent = await claim(spool, "urgent.example")
+    await spool.lanes.enter(urgent, narrow)
+    await put_back(spool, urgent)
+    done = [Settlement(state, None, None) for state in bulk.states]
+    settled = await spool.lanes.settle(bulk, done, Closing(True))
+    assert settled.next_claim is None
+    assert urgent.lane.name in settled.wakes
+
+
+async def test_projects_take_turns_however_many_lanes_one_of_them_has(spool: Spool) -> None:
+    narrow = Site(SITE.name, 1, 1, SITE.rest)
+    holder = await claim(spool)
+    await spool.lanes.enter(holder, narrow)
+    crowd = [await claim(spool, f"domain{n}.example", project=ProjectId("crowd")) for n in range(5)]
+    lonely = await claim(spool, "lonely.example", project=ProjectId("lonely"))
+    for each in (*crowd, lonely):
+        await spool.lanes.enter(each, narrow)
+        await put_back(spool, each)
+    woken = []
+    for _ in range(3):
+        (lane,) = await end(spool, holder)
+        woken.append(lane)
+        found = await spool.lanes.begin(
+            next(each.lane for each in (*crowd, lonely) if each.lane.name == lane), new_drain_id()
+        )
+        assert isinstance(found, MailClaim)
+        assert (await spool.lanes.enter(found, narrow)).wait == FREE
+        holder = found
+    assert lonely.lane.name in woken[:2]
+
+
+async def test_mails_that_go_through_widen_the_window_up_to_its_end(spool: Spool) -> None:
+    widths = []
+    for _ in range(5):
+        held = await claim(spool)
+        await spool.lanes.enter(held, SITE)
+        await end(spool, held, worked=True)
+        widths.append(await window(spool))
+    assert widths[0] == SITE.first_window + 1
+    assert max(widths) <= SITE.window
+
+
+async def test_failed_connections_narrow_the_window_and_then_let_the_site_rest(
+    spool: Spool,
+) -> None:
+    for _ in range(2):
+        held = await claim(spool)
+        assert (await spool.lanes.enter(held, SITE)).wait == FREE
+        await end(spool, held, worked=False)
+    refused = await spool.lanes.enter(await claim(spool, "other.example"), SITE)
+    assert timedelta(seconds=50) < refused.wait <= SITE.rest
+
+
+async def test_a_success_between_failures_keeps_the_site_alive(spool: Spool) -> None:
+    for worked in (False, True, False, True, False):
+        held = await claim(spool)
+        assert (await spool.lanes.enter(held, SITE)).wait == FREE
+        await end(spool, held, worked=worked)
+    assert (await spool.lanes.enter(await claim(spool), SITE)).wait == FREE
+
+
+async def test_places_of_drains_that_are_no_more_are_given_to_others(spool: Spool) -> None:
+    claims = [await claim(spool, f"domain{n}.example") for n in range(3)]
+    for each in claims[:2]:
+        await spool.lanes.enter(each, SITE)
+    await spool.redis.call("DEL", spool.redis.keys.drain + claims[0].drain)
+    assert (await spool.lanes.enter(claims[2], SITE)).wait == FREE
+
+
+async def test_a_drain_that_was_taken_over_gets_no_place(spool: Spool) -> None:
+    held = await claim(spool)
+    await spool.redis.call("DEL", spool.redis.keys.drain + held.drain)
+    with pytest.raises(Fenced):
+        await spool.lanes.enter(held, SITE)
+
+
+async def test_waiting_lanes_that_emptied_meanwhile_block_nobody(spool: Spool) -> None:
+    first, second, gone = [await claim(spool, f"domain{n}.example") for n in range(3)]
+    for each in (first, second, gone):
+        await spool.lanes.enter(each, SITE)
+    await end(spool, gone)
+    await end(spool, first)
+    assert (await spool.lanes.enter(await claim(spool, "next.example"), SITE)).wait == FREE
+
+
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    steps=st.lists(st.tuples(st.integers(0, 5), st.sampled_from([True, False, None])), max_size=40)
+)
+async def test_a_site_never_has_more_drains_than_its_widest_window(
+    spool: Spool, steps: list[tuple[int, bool | None]]
+) -> None:
+    await spool.redis.call("FLUSHALL")
+    inside: list[MailClaim] = []
+    for number, worked in steps:
+        if worked is not None and inside:
+            await end(spool, inside.pop(number % len(inside)), worked=worked)
+            continue
+        held = await claim(spool, f"domain{number}.example", project=ProjectId(f"p{len(inside)}"))
+        if (await spool.lanes.enter(held, SITE)).wait == FREE:
+            inside.append(held)
+        else:
+            await end(spool, held)
+        assert len(inside) <= SITE.window
