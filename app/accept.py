@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from app.errors import FieldError, InvalidRequest, TooLarge
-from app.events import EventType
-from app.ids import MessageId, new_message_id
+from app.ids import new_message_id
 from app.mail.address import Mailbox
 from app.mail.compose import compose
 from app.mail.content import Content, ContentError
@@ -50,30 +49,27 @@ class Acceptor:
         Raises InvalidRequest, TooLarge, IdempotencyConflict, or SpoolError; then nothing was kept.
         """
         self.health.require_room()
-        now, identity = self.clock(), new_message_id()
-        recipients = self._recipients(draft)
         keys = self._keys(draft)
-        expires_at = self._expires_at(draft, now)
-        content = await self._bytes(draft, identity, now, keys)
-        message = Message(
-            id=identity,
+        message = self._message(draft, caller)
+        raw = await self._written(draft, message, keys)
+        kept = await self.store.keep(replace(message, size_bytes=len(raw)), raw, idempotency)
+        await self.alarm.ring(kept.wakes)
+        return kept.receipt
+
+    def _message(self, draft: Draft, caller: Caller) -> Message:
+        now = self.clock()
+        return Message(
+            id=new_message_id(),
             project=caller.project,
             stream=draft.stream,
             mail_from=str(draft.sender.address),
-            sender=str(draft.sender.address),
             subject=draft.subject,
-            recipients=recipients,
+            recipients=self._recipients(draft),
             tags=draft.tags,
             metadata=draft.metadata,
             created_at=now,
-            expires_at=expires_at,
-            size_bytes=len(content),
+            expires_at=self._expires_at(draft, now),
         )
-        queued = [message.event(index, EventType.QUEUED, now) for index in range(len(recipients))]
-        receipt = Receipt(identity, recipients, now)
-        kept = await self.store.keep(message, content, queued, receipt, idempotency)
-        await self.alarm.ring(kept.wakes)
-        return kept.receipt
 
     def _recipients(self, draft: Draft) -> tuple[Recipient, ...]:
         named = [(box, field) for field in Field for box in _boxes(draft, field)]
@@ -114,22 +110,20 @@ class Acceptor:
             raise InvalidRequest((FieldError("/expires_at", "out_of_range", detail),))
         return expires_at
 
-    async def _bytes(
-        self, draft: Draft, identity: MessageId, now: datetime, keys: tuple[SigningKey, ...]
-    ) -> bytes:
+    async def _written(self, draft: Draft, message: Message, keys: tuple[SigningKey, ...]) -> bytes:
         try:
             if _weight(draft) > _THREAD_ABOVE_BYTES:
-                content = await asyncio.to_thread(_write, draft, identity, now, keys)
+                raw = await asyncio.to_thread(_write, draft, message, keys)
             else:
-                content = _write(draft, identity, now, keys)
+                raw = _write(draft, message, keys)
         except (ContentError, HeaderError) as error:
             raise InvalidRequest((FieldError("", "invalid_content", error.reason),)) from error
-        if len(content) > self.settings.api.max_message_bytes:
+        if len(raw) > self.settings.api.max_message_bytes:
             most = self.settings.api.max_message_bytes
             raise TooLarge(
-                f"the message has {len(content)} bytes; {most} are allowed: link to large files instead"
+                f"the message has {len(raw)} bytes; {most} are allowed: link to large files instead"
             )
-        return content
+        return raw
 
 
 def _boxes(draft: Draft, field: Field) -> tuple[Mailbox, ...]:
@@ -147,8 +141,8 @@ def _weight(draft: Draft) -> int:
     return texts + sum(len(attachment.content) for attachment in draft.attachments)
 
 
-def _write(draft: Draft, identity: MessageId, now: datetime, keys: tuple[SigningKey, ...]) -> bytes:
-    unique = identity.removeprefix("msg_")
+def _write(draft: Draft, message: Message, keys: tuple[SigningKey, ...]) -> bytes:
+    unique = message.id.removeprefix("msg_")
     content = Content(
         sender=draft.sender,
         to=draft.to,
@@ -159,7 +153,7 @@ def _write(draft: Draft, identity: MessageId, now: datetime, keys: tuple[Signing
         html=draft.html,
         attachments=draft.attachments,
         headers=draft.headers,
-        date=now,
+        date=message.created_at,
         message_id=f"{unique}@{draft.sender.address.domain}",
     )
-    return sign(compose(content, unique), keys, now)
+    return sign(compose(content, unique), keys, message.created_at)

@@ -27,11 +27,11 @@ from app.ids import ProjectId
 from app.processes.children import Child, Plan, python, require_alive, rotate, running
 from app.processes.folderlock import lock_folder
 from app.processes.ports import LOOPBACK, free_port, require_free
+from app.processes.valkey import EmbeddedValkey
 from app.projects.keyfiles import create_keys
 from app.projects.keys import Doorman, create_key
 from app.settings import RedisSettings
 from app.spool.client import Redis
-from app.spool.embedded import EmbeddedValkey
 
 _POLL_S = 0.1
 _PROJECT = ProjectId("dev")

@@ -79,9 +79,10 @@ def _lifespan(settings: Settings, keyring: Keyring) -> _Lifespan:
             services = _services(settings, keyring, redis)
             await _tell_condition(services)
             app.state.services = services
-            watching = asyncio.create_task(services.health.watch())
-            yield
-            watching.cancel()
+            async with asyncio.TaskGroup() as tasks:
+                watching = tasks.create_task(services.health.watch())
+                yield
+                watching.cancel()
 
     return lifespan
 

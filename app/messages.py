@@ -64,11 +64,6 @@ TRANSITIONS: Mapping[Status, frozenset[Status]] = MappingProxyType(
 )
 
 
-def is_final(status: Status) -> bool:
-    """Tell whether nothing can change any more for a recipient of this status."""
-    return not TRANSITIONS[status]
-
-
 @dataclass(frozen=True, slots=True)
 class Draft:
     """A request to send, checked field by field but not yet a message. Bcc stands only here."""
@@ -106,14 +101,13 @@ class Message:
     project: ProjectId
     stream: Stream
     mail_from: str
-    sender: str
     subject: str
     recipients: tuple[Recipient, ...]
     tags: tuple[str, ...]
     metadata: Mapping[str, str]
     created_at: datetime
     expires_at: datetime
-    size_bytes: int
+    size_bytes: int = 0
 
     def recipient_id(self, index: int) -> RecipientId:
         """Return the id of the recipient at `index`."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 import socket
 from datetime import timedelta
-from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -26,8 +25,8 @@ from pydantic import (
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.errors import ConfigurationError
+from app.networks import Network
 
-Network = IPv4Network | IPv6Network
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)([smhd]?)")
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -77,7 +76,7 @@ class ApiSettings(_Group):
     max_body_bytes: Count = 40_000_000
     """Largest request body."""
     max_message_bytes: Count = 30_000_000
-    """Largest composed message, before signing."""
+    """Largest message, as it is sent."""
     max_recipients: Count = 100
     """Recipients of one message: to, cc and bcc together."""
     max_attachments: Count = 100
@@ -228,7 +227,7 @@ class DkimSettings(_Group):
 class WorkerSettings(_Group):
     """The worker process."""
 
-    jobs: Count = 500
+    drains: Count = 500
     """Drains one process runs at a time."""
     poll: Seconds = timedelta(milliseconds=25)
     """How often the process asks for new jobs."""

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.mail.dkim import Algorithm, generate_pem
+from app.processes.valkey import EmbeddedValkey
 from app.projects.keys import create_key
 from app.settings import RedisSettings
 from app.spool.client import Redis
-from app.spool.embedded import EmbeddedValkey
 from tests.fakes.processes import api_process, worker_process
 
 

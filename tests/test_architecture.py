@@ -43,7 +43,7 @@ ROOMS = {
         "signals",
         "spool",
     },
-    "worker": {"feedback", "outcomes", "reports", "routing", "signals", "sites", "smtp"},
+    "worker": {"claims", "feedback", "outcomes", "reports", "routing", "signals", "sites", "smtp"},
 }
 DRAWERS = {"base", "common", "core", "helper", "helpers", "misc", "util", "utils"}
 PURE = ("app/mail/", "worker/outcomes/", "worker/retry.py")

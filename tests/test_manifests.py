@@ -22,8 +22,8 @@ import redis
 import yaml
 from redis.exceptions import AuthenticationError, NoPermissionError
 
+from app.processes.valkey import find_binary
 from app.settings import Settings, read_settings
-from app.spool.embedded import find_binary
 
 Node: TypeAlias = "dict[str, Node] | list[Node] | str | int | bool | None"
 

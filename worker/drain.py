@@ -13,7 +13,8 @@ import time
 from app.errors import SpoolError
 from app.events import Category
 from app.spool.lanes import Fenced, MailClaim, MailLane
-from worker.leases import Lease
+from worker.claims.allowance import Allowance
+from worker.claims.leases import Lease
 from worker.outcomes.outcome import Outcome, Verdict
 from worker.resources import Resources
 from worker.settle import settle
@@ -23,7 +24,6 @@ from worker.smtp.envelope import Envelope
 _EXPIRED = Outcome(
     Verdict.EXPIRED, None, None, "the message's time ended before it could be delivered", None
 )
-
 _HELD = Outcome(Verdict.HELD, None, None, "the receiving system gets no more at a time", None)
 _STOPPED = Outcome(
     Verdict.INTERRUPTED, Category.LOCAL, None, "our worker stopped before it was sent", None
@@ -32,17 +32,16 @@ _STOPPED = Outcome(
 
 async def drain(lane: MailLane, resources: Resources) -> None:
     """Carry what is due in `lane`. Raises SpoolError where Redis cannot give a claim."""
-    turn = Turn(resources)
+    allowance = Allowance(resources)
     with resources.leases.hold() as lease:
         claim = await resources.lanes.begin(lane, lease.drain)
         while isinstance(claim, MailClaim):
             try:
                 attempted = await _attempt_or_put_back(claim, lease, resources)
                 asked_at = time.monotonic()
-                go_on = turn.goes_on(attempted)
+                go_on = _may_go_on(attempted) and allowance.permits(1)
                 settled = await settle(claim, attempted, resources, go_on=go_on)
             except Fenced:
-                resources.metrics.fenced()
                 return
             lease.extend(asked_at)
             claim = settled.next_claim
@@ -61,7 +60,7 @@ async def attempt(claim: MailClaim, lease: Lease, resources: Resources) -> Attem
     if not lease.has_place:
         return _alike(_HELD, claim, resources)
     addresses = tuple(claim.message.recipients[index].address for index in claim.indexes)
-    envelope = Envelope(claim.message.mail_from, addresses, claim.content)
+    envelope = Envelope(claim.message.mail_from, addresses, claim.raw)
     return await resources.carrier.carry(hosts, envelope, lease)
 
 
@@ -87,26 +86,10 @@ async def _attempt_or_put_back(claim: MailClaim, lease: Lease, resources: Resour
         return _alike(_STOPPED, claim, resources)
 
 
-class Turn:
-    """How long one drain may go on before its lane goes to the end of the line."""
-
-    def __init__(self, resources: Resources) -> None:
-        """Start counting."""
-        delivery = resources.settings.delivery
-        self._resources = resources
-        self._until = time.monotonic() + delivery.drain_time.total_seconds()
-        self._mails_left = delivery.drain_mails
-
-    def goes_on(self, attempted: Attempted) -> bool:
-        """Tell whether the drain may claim again after this attempt."""
-        self._mails_left -= 1
-        verdicts = {outcome.verdict for outcome in attempted.outcomes}
-        return (
-            not verdicts & {Verdict.UNREACHED, Verdict.INTERRUPTED, Verdict.HELD}
-            and self._mails_left > 0
-            and time.monotonic() < self._until
-            and not self._resources.stopping.is_set()
-        )
+def _may_go_on(attempted: Attempted) -> bool:
+    """Tell whether the next mail of the lane may fare better than this one."""
+    verdicts = {outcome.verdict for outcome in attempted.outcomes}
+    return not verdicts & {Verdict.UNREACHED, Verdict.INTERRUPTED, Verdict.HELD}
 
 
 def _alike(outcome: Outcome, claim: MailClaim, resources: Resources) -> Attempted:

@@ -14,7 +14,7 @@ import structlog
 from app.errors import SpoolError
 from app.spool.lanes import EndpointLane, MailLane, parse_lane
 from worker.drain import drain
-from worker.parcels import notify
+from worker.parcels import drain_endpoint
 from worker.resources import Resources
 
 _log = structlog.get_logger(__name__)
@@ -26,7 +26,7 @@ class Drains:
     def __init__(self, resources: Resources) -> None:
         """Run nothing yet."""
         self._resources = resources
-        self._places = asyncio.Semaphore(resources.settings.worker.jobs)
+        self._places = asyncio.Semaphore(resources.settings.worker.drains)
         self._group = asyncio.TaskGroup()
         self._running: set[asyncio.Task[None]] = set()
 
@@ -72,7 +72,7 @@ class Drains:
             if isinstance(lane, MailLane):
                 await drain(lane, self._resources)
             else:
-                await notify(lane, self._resources)
+                await drain_endpoint(lane, self._resources)
         except SpoolError as error:
             _log.warning("drain_without_redis", lane=lane.name, error=error.detail)
         except Exception:

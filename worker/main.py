@@ -23,9 +23,9 @@ from app.spool.client import Redis, translate
 from app.spool.jobs import DRAIN_JOB, Alarm, arq_pool, decode_job, encode_job
 from app.spool.lanes import Lanes
 from app.spool.scripts import Scripts
+from worker.claims.leases import Leases
 from worker.drains import Drains
 from worker.jobs import Jobs
-from worker.leases import Leases
 from worker.notify import Notifier
 from worker.resources import Resources, utc_now
 from worker.routing.mx import Router
@@ -88,15 +88,16 @@ async def run(settings: Settings) -> None:
         _stop_on_signals(resources)
         async with (
             serve_health(settings.worker, pulse, resources.metrics.exposition),
-            Drains(resources) as drains,
+            asyncio.TaskGroup() as tasks,
         ):
-            leases = asyncio.create_task(resources.leases.keep())
-            listening = asyncio.create_task(_listen(redis, resources, drains, pulse))
-            _log.info("worker_started", redis=settings.redis.prefix)
-            await resources.stopping.wait()
-            listening.cancel()
-            await drains.stop(settings.worker.patience.total_seconds())
-        leases.cancel()
+            leases = tasks.create_task(resources.leases.keep())
+            async with Drains(resources) as drains:
+                listening = tasks.create_task(_listen(redis, resources, drains, pulse))
+                _log.info("worker_started", redis=settings.redis.prefix)
+                await resources.stopping.wait()
+                listening.cancel()
+                await drains.stop(settings.worker.patience.total_seconds())
+            leases.cancel()
         _log.info("worker_stopped")
 
 
@@ -139,7 +140,7 @@ def _listener(pool: ArqRedis, jobs: Jobs, pulse: Pulse) -> Listener:
         redis_pool=pool,
         queue_name=pool.default_queue_name,
         handle_signals=False,
-        max_jobs=settings.jobs,
+        max_jobs=settings.drains,
         job_timeout=timedelta(seconds=30),
         keep_result=0,
         max_tries=1,

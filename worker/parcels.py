@@ -13,27 +13,26 @@ from datetime import timedelta
 
 import structlog
 
-from app.errors import SpoolError
 from app.projects.endpoints import Endpoint
 from app.settings import WebhookSettings
 from app.spool.lanes import Claim, Closing, EndpointLane, Fenced, ParcelClaim
+from worker.claims.allowance import Allowance
+from worker.claims.insist import insist
 from worker.resources import Resources
 from worker.retry import wait_after
 
 _log = structlog.get_logger(__name__)
 
 
-async def notify(lane: EndpointLane, resources: Resources) -> None:
+async def drain_endpoint(lane: EndpointLane, resources: Resources) -> None:
     """Post what is due in an endpoint's lane. Raises SpoolError where Redis cannot give a claim."""
-    until = time.monotonic() + resources.settings.delivery.drain_time.total_seconds()
+    allowance = Allowance(resources)
     with resources.leases.hold() as lease:
         claim = await resources.lanes.begin(lane, lease.drain)
         while isinstance(claim, ParcelClaim):
             endpoint = await resources.endpoint(lane)
             troubles = await _post_all(endpoint, claim, resources)
-            go_on = (
-                not any(troubles) and time.monotonic() < until and not resources.stopping.is_set()
-            )
+            go_on = not any(troubles) and allowance.permits(len(troubles))
             asked_at = time.monotonic()
             try:
                 claim = await _settle(claim, troubles, resources, go_on=go_on)
@@ -69,14 +68,7 @@ async def _settle(
         for parcel, trouble in zip(claim.parcels, troubles, strict=True)
     )
     closing = Closing(go_on, _lane_wait(claim, troubles, settings))
-    while True:
-        try:
-            settled = await resources.lanes.settle_parcels(claim, waits, closing)
-            break
-        except SpoolError as error:
-            _log.warning("settle_waits", drain=claim.drain, error=error.detail)
-            await asyncio.sleep(resources.settings.redis.timeout.total_seconds() / 10)
-    await resources.alarm.ring(settled.wakes)
+    settled = await insist(lambda: resources.lanes.settle_parcels(claim, waits, closing), resources)
     return settled.next_claim
 
 

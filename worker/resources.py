@@ -12,7 +12,7 @@ from app.settings import Settings
 from app.spool.client import Redis
 from app.spool.jobs import Alarm
 from app.spool.lanes import EndpointLane, Lanes
-from worker.leases import Leases
+from worker.claims.leases import Leases
 from worker.notify import Notifier
 from worker.routing.mx import Router
 from worker.signals.metrics import Metrics

@@ -5,23 +5,18 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import assert_never
 
-import structlog
-
-from app.errors import SpoolError
 from app.events import AttemptRecord, Delivery, EventType
 from app.messages import TRANSITIONS, Message, RecipientState, Status
 from app.spool.lanes import Closing, MailClaim, Settled, Settlement
+from worker.claims.insist import insist
 from worker.outcomes.outcome import Outcome, Verdict
 from worker.resources import Resources
 from worker.retry import spread, wait_after
 from worker.smtp.attempt import Attempted
-
-_log = structlog.get_logger(__name__)
 
 _EVENTS = {
     Status.DEFERRED: EventType.DEFERRED,
@@ -35,7 +30,7 @@ _HEARD = frozenset({Verdict.DELIVERED, Verdict.DEFERRED, Verdict.BOUNCED})
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class Terms:
     """What a decision depends on beside the outcome: the time, and how long to wait at which failure."""
 
     now: datetime
@@ -61,24 +56,24 @@ class Decision:
     told: bool = True
 
 
-def decide(outcome: Outcome, state: RecipientState, moment: Moment) -> Decision:
+def decide(outcome: Outcome, state: RecipientState, terms: Terms) -> Decision:
     """Return what becomes of a recipient. Only the receiver's verdict counts as an attempt."""
     tried, lost = state.attempts + 1, state.interruptions + 1
     match outcome.verdict:
         case Verdict.DELIVERED:
             return Decision(Status.DELIVERED, tried, state.interruptions)
         case Verdict.BOUNCED:
-            return _refused(outcome, state, moment)
+            return _refused(outcome, state, terms)
         case Verdict.EXPIRED:
             return Decision(Status.EXPIRED, state.attempts, state.interruptions)
         case Verdict.DEFERRED:
-            return Decision(Status.DEFERRED, tried, state.interruptions, moment.wait(tried))
+            return Decision(Status.DEFERRED, tried, state.interruptions, terms.wait(tried))
         case Verdict.UNREACHED:
             # It keeps its place; the lane is what waits.
             return Decision(Status.DEFERRED, state.attempts, state.interruptions, timedelta(0))
         case Verdict.INTERRUPTED if outcome.in_doubt:
             # The first loss may be anybody's fault; a message that keeps losing workers is held back.
-            wait = moment.wait(lost - 1) if lost > 1 else timedelta(0)
+            wait = terms.wait(lost - 1) if lost > 1 else timedelta(0)
             return Decision(Status.DEFERRED, state.attempts, lost, wait)
         case Verdict.INTERRUPTED | Verdict.HELD:
             return Decision(
@@ -88,26 +83,26 @@ def decide(outcome: Outcome, state: RecipientState, moment: Moment) -> Decision:
             assert_never(outcome.verdict)
 
 
-def _refused(outcome: Outcome, state: RecipientState, moment: Moment) -> Decision:
+def _refused(outcome: Outcome, state: RecipientState, terms: Terms) -> Decision:
     """Believe a refusal, but one that needs a second look only when the last try came to the same."""
     was_seen = state.last is not None and state.last.text == outcome.text
     if outcome.needs_second_look and not was_seen:
-        wait = moment.second_look
+        wait = terms.second_look
         return Decision(Status.DEFERRED, state.attempts, state.interruptions, wait)
     return Decision(Status.BOUNCED, state.attempts + 1, state.interruptions)
 
 
-def settlement_of(claim: MailClaim, place: int, outcome: Outcome, moment: Moment) -> Settlement:
+def settlement_of(claim: MailClaim, place: int, outcome: Outcome, terms: Terms) -> Settlement:
     """Return what is stored for the recipient at `place` of the claim."""
     state, message = claim.states[place], claim.message
-    decision = decide(outcome, state, moment)
-    if decision.wait is not None and decision.told and moment.now >= message.expires_at:
+    decision = decide(outcome, state, terms)
+    if decision.wait is not None and decision.told and terms.now >= message.expires_at:
         decision = Decision(Status.EXPIRED, decision.attempts, decision.interruptions)
     if not decision.told:
         return Settlement(state, decision.wait, None)
     if decision.status not in TRANSITIONS[state.status]:
         raise ValueError(f"a recipient cannot go from {state.status} to {decision.status}")
-    delivery = _delivery(outcome, decision, message, moment)
+    delivery = _delivery(outcome, decision, message, terms)
     after = RecipientState(
         decision.status,
         decision.attempts,
@@ -115,41 +110,31 @@ def settlement_of(claim: MailClaim, place: int, outcome: Outcome, moment: Moment
         delivery.next_attempt_at,
         delivery,
     )
-    event = message.event(claim.indexes[place], _EVENTS[decision.status], moment.now, delivery)
+    event = message.event(claim.indexes[place], _EVENTS[decision.status], terms.now, delivery)
     return Settlement(after, decision.wait, event)
 
 
 async def settle(
     claim: MailClaim, attempted: Attempted, resources: Resources, *, go_on: bool
 ) -> Settled:
-    """Store the outcomes of a claim and claim the next one. Raises Fenced where another holds the claim now.
-
-    While Redis is away this waits and tries again: the outcomes are known only here.
-    """
-    moment = _moment(claim, resources)
+    """Store the outcomes of a claim and claim the next one. Raises Fenced where another holds the claim now."""
+    terms = _terms(claim, resources)
     settlements = tuple(
-        settlement_of(claim, place, outcome, moment)
+        settlement_of(claim, place, outcome, terms)
         for place, outcome in enumerate(attempted.outcomes)
     )
-    lane_wait = _lane_wait(claim, attempted.outcomes, moment)
+    lane_wait = _lane_wait(claim, attempted.outcomes, terms)
     record, worked = _attempt_record(claim, attempted), _site_worked(attempted.outcomes)
     closing = Closing(go_on, lane_wait, record, worked)
-    while True:
-        try:
-            settled = await resources.lanes.settle(claim, settlements, closing)
-            break
-        except SpoolError as error:
-            _log.warning("settle_waits", drain=claim.drain, error=error.detail)
-            await asyncio.sleep(resources.settings.redis.timeout.total_seconds() / 10)
-    await resources.alarm.ring(settled.wakes)
+    settled = await insist(lambda: resources.lanes.settle(claim, settlements, closing), resources)
     resources.metrics.settled(attempted.outcomes)
     return settled
 
 
-def _moment(claim: MailClaim, resources: Resources) -> Moment:
+def _terms(claim: MailClaim, resources: Resources) -> Terms:
     delivery, roll = resources.settings.delivery, resources.roll()
     rest = wait_after(claim.failures + 1, delivery.site_back_off)
-    return Moment(
+    return Terms(
         now=resources.clock(),
         roll=roll,
         retry_after=delivery.retry_after,
@@ -159,10 +144,10 @@ def _moment(claim: MailClaim, resources: Resources) -> Moment:
     )
 
 
-def _lane_wait(claim: MailClaim, outcomes: tuple[Outcome, ...], moment: Moment) -> timedelta | None:
+def _lane_wait(claim: MailClaim, outcomes: tuple[Outcome, ...], terms: Terms) -> timedelta | None:
     verdicts = {outcome.verdict for outcome in outcomes}
     if Verdict.UNREACHED in verdicts:
-        return moment.lane_wait
+        return terms.lane_wait
     if claim.failures and verdicts & _HEARD:
         return timedelta(0)
     return None
@@ -176,11 +161,11 @@ def _site_worked(outcomes: tuple[Outcome, ...]) -> bool | None:
     return True if verdicts & _HEARD else None
 
 
-def _delivery(outcome: Outcome, decision: Decision, message: Message, moment: Moment) -> Delivery:
+def _delivery(outcome: Outcome, decision: Decision, message: Message, terms: Terms) -> Delivery:
     next_at = None
     if decision.wait is not None:
-        wait = moment.lane_wait if outcome.verdict is Verdict.UNREACHED else decision.wait
-        next_at = min(moment.now + wait, message.expires_at)
+        wait = terms.lane_wait if outcome.verdict is Verdict.UNREACHED else decision.wait
+        next_at = min(terms.now + wait, message.expires_at)
     return Delivery(
         category=outcome.category,
         reply=outcome.reply,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from app.events import Category
 from app.ids import new_drain_id
 from app.spool.lanes import Claim, Closing, Fenced, MailClaim
+from worker.claims.insist import insist
 from worker.outcomes.outcome import Outcome, Verdict
 from worker.resources import Resources
 from worker.settle import settle
@@ -62,5 +65,5 @@ async def _return(claim: Claim, resources: Resources) -> None:
         await settle(claim, lost, resources, go_on=False)
     else:
         waits = [resources.settings.webhooks.retry_after[0]] * len(claim.parcels)
-        settled = await resources.lanes.settle_parcels(claim, waits, Closing(go_on=False))
-        await resources.alarm.ring(settled.wakes)
+        step = partial(resources.lanes.settle_parcels, claim, waits, Closing(go_on=False))
+        await insist(step, resources)

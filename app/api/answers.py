@@ -138,7 +138,7 @@ class MessageOut(AnswerModel):
         both = zip(message.recipients, view.states, strict=True)
         return cls(
             id=message.id,
-            sender=message.sender,
+            sender=message.mail_from,
             subject=message.subject,
             tags=list(message.tags),
             metadata=message.metadata,

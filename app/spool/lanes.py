@@ -76,7 +76,7 @@ class MailClaim:
     failures: int
     indexes: tuple[int, ...]
     message: Message
-    content: bytes
+    raw: bytes
     states: tuple[RecipientState, ...]
 
 
@@ -301,7 +301,7 @@ def _claim(lane: Lane, drain: DrainId, reply: Reply) -> Claim | None:
             if value
         )
         return ParcelClaim(lane, drain, as_int(turn), as_int(failures), tuple(parcels))
-    message, content, *states = as_list(values)
+    message, raw, *states = as_list(values)
     return MailClaim(
         lane=lane,
         drain=drain,
@@ -309,7 +309,7 @@ def _claim(lane: Lane, drain: DrainId, reply: Reply) -> Claim | None:
         failures=as_int(failures),
         indexes=tuple(int(name.rpartition("/")[2]) for name in names),
         message=MESSAGE.decode(as_bytes(message)),
-        content=as_bytes(content),
+        raw=as_bytes(raw),
         states=tuple(STATE.decode(as_bytes(state)) for state in states),
     )
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.errors import IdempotencyConflict, NotFound
-from app.events import AttemptRecord, Event, EventRecord
+from app.events import AttemptRecord, Event, EventType
 from app.ids import MessageId, ProjectId
 from app.messages import Message, MessageView, Receipt, RecipientState
 from app.settings import RetentionSettings
@@ -42,26 +41,22 @@ class Store:
         self._scripts = scripts
         self._remember_s = round(retention.idempotency.total_seconds())
 
-    async def keep(
-        self,
-        message: Message,
-        content: bytes,
-        queued: Sequence[EventRecord],
-        receipt: Receipt,
-        idempotency: Idempotency | None,
-    ) -> Kept:
-        """Put a message with its bytes and first events into its lanes. When this returns it is on disk.
+    async def keep(self, message: Message, raw: bytes, idempotency: Idempotency | None) -> Kept:
+        """Put a message with its bytes on the wire and its first events into its lanes.
 
-        Raises IdempotencyConflict where the key belongs to another payload; then nothing is kept.
+        When this returns it is on disk. Raises IdempotencyConflict where the key belongs to another
+        payload; then nothing is kept.
         """
+        receipt = Receipt(message.id, message.recipients, message.created_at)
         arguments: list[Argument] = [message.project, message.id]
         arguments += [idempotency.key, idempotency.fingerprint] if idempotency else ["", b""]
-        arguments += [self._remember_s, RECEIPT.encode(receipt), MESSAGE.encode(message), content]
+        arguments += [self._remember_s, RECEIPT.encode(receipt), MESSAGE.encode(message), raw]
         arguments.append(round(message.expires_at.timestamp() * 1000))
         state = STATE.encode(RecipientState(due_at=message.created_at))
-        for recipient, event in zip(message.recipients, queued, strict=True):
+        for index, recipient in enumerate(message.recipients):
             lane = MailLane(message.project, message.stream, recipient.domain)
-            arguments += [lane.name, state, EVENT.encode(event)]
+            queued = message.event(index, EventType.QUEUED, message.created_at)
+            arguments += [lane.name, state, EVENT.encode(queued)]
         return _kept(receipt, await self._redis.run(self._scripts.accept, *arguments))
 
     async def view(self, project: ProjectId, message: MessageId) -> MessageView:

@@ -276,7 +276,7 @@ def test_the_end_of_one_part_ends_all_and_is_told(tmp_path: Path, name: str, tol
 
 
 def test_a_part_that_does_not_start_is_told(tmp_path: Path) -> None:
-    with Dev(tmp_path, {"PILLARBOX_WORKER__JOBS": "none"}) as dev:
+    with Dev(tmp_path, {"PILLARBOX_WORKER__DRAINS": "none"}) as dev:
         assert dev.process.wait(PATIENCE_S) == 1
         sentence = dev.said.strip().splitlines()[-1]
         assert "ended unexpectedly (exit code 2); its log is " in sentence

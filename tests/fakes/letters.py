@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from app.events import EventRecord, EventType
 from app.ids import ProjectId, new_message_id
-from app.messages import Field, Message, Receipt, Recipient, Stream
+from app.messages import Field, Message, Recipient, Stream
 from app.spool.store import Idempotency, Kept, Store
 
 PROJECT = ProjectId("acme")
@@ -31,7 +31,6 @@ class Letter:
             project=self.project,
             stream=self.stream,
             mail_from="sender@example.com",
-            sender="sender@example.com",
             subject="hello",
             recipients=tuple(Recipient(to, to.partition("@")[2], Field.TO) for to in self.to),
             tags=("greeting",),
@@ -53,6 +52,5 @@ async def keep(
 ) -> tuple[Message, Kept]:
     """Put a letter into the spool; return its message and the answer."""
     message = letter.message()
-    receipt = Receipt(message.id, message.recipients, message.created_at)
-    kept = await store.keep(message, letter.content, queued(message), receipt, idempotency)
+    kept = await store.keep(message, letter.content, idempotency)
     return message, kept

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 
-from app.spool.embedded import EmbeddedValkey
+from app.processes.valkey import EmbeddedValkey
 
 
 class ValkeyServer(EmbeddedValkey):

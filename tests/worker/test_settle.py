@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from app.events import Category, EventType, Peer
 from app.ids import DrainId
 from app.mail.reply import Reply
-from app.messages import RecipientState, Status, Stream, is_final
+from app.messages import TRANSITIONS, RecipientState, Status, Stream
 from app.spool.lanes import MailClaim, MailLane
 from tests.fakes.letters import PROJECT, Letter
 from worker.outcomes.outcome import Outcome, Verdict
-from worker.settle import Moment, decide, settlement_of
+from worker.settle import Terms, decide, settlement_of
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
-MOMENT = Moment(
+TERMS = Terms(
     now=NOW,
     roll=0.5,
     retry_after=(timedelta(minutes=1), timedelta(minutes=5)),
@@ -52,26 +52,26 @@ def claim(state: RecipientState, lives: timedelta = timedelta(hours=1)) -> MailC
 def test_each_verdict_has_its_consequence(
     verdict: Verdict, status: Status, attempts: int, wait: timedelta | None
 ) -> None:
-    decision = decide(outcome(verdict), RecipientState(), MOMENT)
+    decision = decide(outcome(verdict), RecipientState(), TERMS)
     assert (decision.status, decision.attempts, decision.wait) == (status, attempts, wait)
 
 
 def test_waits_follow_the_schedule_and_its_last_one_repeats() -> None:
     waits = [
-        decide(outcome(Verdict.DEFERRED), RecipientState(attempts=n), MOMENT).wait for n in range(4)
+        decide(outcome(Verdict.DEFERRED), RecipientState(attempts=n), TERMS).wait for n in range(4)
     ]
     assert waits == [timedelta(minutes=m) for m in (1, 5, 5, 5)]
 
 
 def test_a_mail_that_our_stopping_worker_did_not_send_is_put_back_without_a_trace() -> None:
     state = RecipientState(Status.DEFERRED, attempts=2)
-    settlement = settlement_of(claim(state), 0, outcome(Verdict.INTERRUPTED), MOMENT)
+    settlement = settlement_of(claim(state), 0, outcome(Verdict.INTERRUPTED), TERMS)
     assert (settlement.state, settlement.wait, settlement.event) == (state, timedelta(0), None)
 
 
 def test_a_lost_worker_is_told_and_counted_but_is_no_attempt() -> None:
     lost = outcome(Verdict.INTERRUPTED, in_doubt=True)
-    settlement = settlement_of(claim(RecipientState()), 0, lost, MOMENT)
+    settlement = settlement_of(claim(RecipientState()), 0, lost, TERMS)
     assert (settlement.state.attempts, settlement.state.interruptions) == (0, 1)
     assert settlement.wait == timedelta(0)
     assert settlement.event is not None
@@ -81,13 +81,13 @@ def test_a_lost_worker_is_told_and_counted_but_is_no_attempt() -> None:
 
 def test_a_message_that_keeps_losing_workers_is_held_back() -> None:
     lost = outcome(Verdict.INTERRUPTED, in_doubt=True)
-    waits = [decide(lost, RecipientState(interruptions=n), MOMENT).wait for n in range(4)]
+    waits = [decide(lost, RecipientState(interruptions=n), TERMS).wait for n in range(4)]
     assert waits == [timedelta(minutes=m) for m in (0, 1, 5, 5)]
 
 
 @pytest.mark.parametrize("verdict", [Verdict.DEFERRED, Verdict.UNREACHED])
 def test_what_would_wait_beyond_its_end_expires_instead(verdict: Verdict) -> None:
-    late = replace(MOMENT, now=NOW + timedelta(hours=2))
+    late = replace(TERMS, now=NOW + timedelta(hours=2))
     settlement = settlement_of(claim(RecipientState()), 0, outcome(verdict), late)
     assert settlement.state.status is Status.EXPIRED
     assert settlement.wait is None
@@ -96,7 +96,7 @@ def test_what_would_wait_beyond_its_end_expires_instead(verdict: Verdict) -> Non
 
 
 def test_the_event_of_a_deferral_says_what_was_answered_and_when_it_is_tried_again() -> None:
-    settlement = settlement_of(claim(RecipientState()), 0, outcome(Verdict.DEFERRED), MOMENT)
+    settlement = settlement_of(claim(RecipientState()), 0, outcome(Verdict.DEFERRED), TERMS)
     assert settlement.event is not None
     delivery = settlement.event.delivery
     assert delivery is not None
@@ -106,27 +106,27 @@ def test_the_event_of_a_deferral_says_what_was_answered_and_when_it_is_tried_aga
 
 
 def test_trouble_of_a_site_names_the_end_of_the_lanes_rest_as_the_next_try() -> None:
-    settlement = settlement_of(claim(RecipientState()), 0, outcome(Verdict.UNREACHED), MOMENT)
-    assert settlement.state.due_at == NOW + MOMENT.lane_wait
+    settlement = settlement_of(claim(RecipientState()), 0, outcome(Verdict.UNREACHED), TERMS)
+    assert settlement.state.due_at == NOW + TERMS.lane_wait
 
 
 def test_a_domain_that_does_not_exist_bounces_only_when_a_second_look_finds_the_same() -> None:
     unknown = replace(outcome(Verdict.BOUNCED), reply=None, needs_second_look=True)
-    first = settlement_of(claim(RecipientState()), 0, unknown, MOMENT)
+    first = settlement_of(claim(RecipientState()), 0, unknown, TERMS)
     assert (first.state.status, first.wait) == (Status.DEFERRED, timedelta(minutes=15))
-    second = settlement_of(claim(first.state), 0, unknown, MOMENT)
+    second = settlement_of(claim(first.state), 0, unknown, TERMS)
     assert second.state.status is Status.BOUNCED
 
 
 def test_a_claim_that_found_no_place_at_its_site_is_put_back_without_a_trace() -> None:
     state = RecipientState(Status.DEFERRED, attempts=2)
-    settlement = settlement_of(claim(state), 0, outcome(Verdict.HELD), MOMENT)
+    settlement = settlement_of(claim(state), 0, outcome(Verdict.HELD), TERMS)
     assert (settlement.state, settlement.wait, settlement.event) == (state, timedelta(0), None)
 
 
 def test_a_settled_recipient_cannot_change_any_more() -> None:
     with pytest.raises(ValueError, match="cannot go from delivered to bounced"):
-        settlement_of(claim(RecipientState(Status.DELIVERED)), 0, outcome(Verdict.BOUNCED), MOMENT)
+        settlement_of(claim(RecipientState(Status.DELIVERED)), 0, outcome(Verdict.BOUNCED), TERMS)
 
 
 @given(
@@ -145,8 +145,8 @@ def test_a_settled_recipient_cannot_change_any_more() -> None:
 def test_every_outcome_is_either_final_or_tried_again(
     tried: Outcome, state: RecipientState, roll: float, age: timedelta
 ) -> None:
-    moment = replace(MOMENT, now=NOW + age, roll=roll)
-    settlement = settlement_of(claim(state), 0, tried, moment)
-    assert is_final(settlement.state.status) == (settlement.wait is None)
+    terms = replace(TERMS, now=NOW + age, roll=roll)
+    settlement = settlement_of(claim(state), 0, tried, terms)
+    assert (not TRANSITIONS[settlement.state.status]) == (settlement.wait is None)
     assert settlement.wait is None or settlement.wait >= timedelta(0)
     assert settlement.state.attempts - state.attempts in {0, 1}

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 
 from app.errors import ConfigurationError
 from app.settings import WorkerSettings
+from app.signals.metrics import CONTENT_TYPE
 
 _REQUEST_S = 5.0
 _STALE_S = 60.0
@@ -69,11 +70,13 @@ def _response(request: bytes, pulse: Pulse, exposition: Callable[[], bytes]) -> 
                 "200 OK" if alive else "503 Service Unavailable", b"alive" if alive else b"stalled"
             )
         case [b"GET", b"/metrics", _]:
-            return _http("200 OK", exposition())
+            return _http("200 OK", exposition(), CONTENT_TYPE)
         case _:
             return _http("404 Not Found", b"/healthz and /metrics are here")
 
 
-def _http(status: str, body: bytes) -> bytes:
-    head = f"HTTP/1.0 {status}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {len(body)}\r\n\r\n"
+def _http(status: str, body: bytes, content_type: str = "text/plain; charset=utf-8") -> bytes:
+    head = (
+        f"HTTP/1.0 {status}\r\nContent-Type: {content_type}\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
     return head.encode() + body

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client import Counter, Gauge
 
+from app.signals.metrics import new_registry, render
 from worker.outcomes.outcome import Outcome
 
 
@@ -14,7 +15,7 @@ class Metrics:
 
     def __init__(self) -> None:
         """Start from zero."""
-        self._registry = CollectorRegistry()
+        self._registry = new_registry()
         self._outcomes = Counter(
             "pillarbox_outcomes",
             "Outcomes of attempts, per recipient",
@@ -55,4 +56,4 @@ class Metrics:
 
     def exposition(self) -> bytes:
         """Return all of it in Prometheus' text form."""
-        return generate_latest(self._registry)
+        return render(self._registry)

@@ -87,7 +87,7 @@ async def test_an_accepted_message_asks_for_one_drain_and_is_claimed_with_its_by
     message, kept = await keep(spool.store, Letter())
     claim = await begin(spool)
     assert kept.wakes == (LANE.name,)
-    assert (claim.message, claim.content, claim.indexes) == (message, Letter().content, (0,))
+    assert (claim.message, claim.raw, claim.indexes) == (message, Letter().content, (0,))
 
 
 async def test_a_claimed_recipient_is_claimed_by_nobody_else(spool: Spool) -> None:

@@ -8,7 +8,7 @@ from app.spool.lanes import MailLane
 from tests.app.spool.conftest import Spool, spool
 from tests.fakes.letters import PROJECT, Letter, keep
 from tests.fakes.waiting import eventually
-from worker.leases import Lease, Leases
+from worker.claims.leases import Lease, Leases
 
 __all__ = ["spool"]
 

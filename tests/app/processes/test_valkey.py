@@ -16,13 +16,13 @@ import redis
 
 from app.errors import ConfigurationError
 from app.processes.ports import free_port
-from app.spool.embedded import EmbeddedValkey, find_binary
+from app.processes.valkey import EmbeddedValkey, find_binary
 from tests.fakes.valkey import ValkeyServer
 
 OWNER = """
 import sys, time
 from pathlib import Path
-from app.spool.embedded import EmbeddedValkey
+from app.processes.valkey import EmbeddedValkey
 
 server = EmbeddedValkey(Path(sys.argv[1]))
 server.start()

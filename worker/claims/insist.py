@@ -1,0 +1,34 @@
+"""Settlements are insisted on: what an attempt came to is known only to the process that made it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from app.errors import SpoolError
+from app.spool.lanes import Fenced, Settled
+from worker.resources import Resources
+
+_log = structlog.get_logger(__name__)
+
+
+async def insist(step: Callable[[], Awaitable[Settled]], resources: Resources) -> Settled:
+    """Take a settling step, again and again while Redis is away, and ring for the lanes that it woke.
+
+    Raises Fenced where another holds the claim by now.
+    """
+    pause_s = resources.settings.redis.timeout.total_seconds() / 10
+    while True:
+        try:
+            settled = await step()
+            break
+        except SpoolError as error:
+            _log.warning("settlement_waits", error=error.detail)
+            await asyncio.sleep(pause_s)
+        except Fenced:
+            resources.metrics.fenced()
+            raise
+    await resources.alarm.ring(settled.wakes)
+    return settled
