@@ -53,7 +53,7 @@ bench: $(STAMP) system ## Measure throughput and latency beside Postfix; ends wi
 	@$(BIN)/python -m bench
 
 soak: $(STAMP) system ## Run the load of the bench for longer and watch memory
-	@$(BIN)/python -m bench --soak
+	@$(BIN)/python -m bench.soak
 
 openapi: $(STAMP) ## Write openapi/openapi.yaml and docs/settings.md from the code
 	@$(BIN)/python -m app.openapi

@@ -108,6 +108,8 @@ class SmtpTimeouts(_Group):
     """The final dot; too short a wait makes duplicates."""
     quit: Seconds = timedelta(seconds=5)
     """QUIT and RSET; nobody's mail depends on them."""
+    attempt: Seconds = timedelta(minutes=30)
+    """All of one attempt together, up to its final dot: many slow steps hold a place for no longer."""
 
 
 class DeliverySettings(_Group):
@@ -242,8 +244,8 @@ class WorkerSettings(_Group):
 class RetentionSettings(_Group):
     """What is kept when all is done."""
 
-    settled: Seconds = timedelta(days=3)
-    """How long a finished message can be asked about."""
+    settled: Seconds = timedelta(days=1)
+    """How long a finished message can be asked about; it takes about 2 KB until then."""
     idempotency: Seconds = timedelta(hours=24)
     """How long an idempotency key is remembered."""
 

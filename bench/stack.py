@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,7 @@ class Stack:
     api_url: str
     worker_url: str
     key: str
+    pids: Mapping[str, int]
 
     def delivered(self) -> int:
         """Return how many recipients the worker has delivered so far."""
@@ -59,7 +60,8 @@ def running(directory: Path, smtp_port: int) -> Iterator[Stack]:
         stack.enter_context(worker)
         api.wait_until_ready(f"{api_url}/readyz")
         worker.wait_until_ready(f"{worker_url}/healthz")
-        yield Stack(api_url, worker_url, asyncio.run(_key(valkey.url)))
+        pids = {"api": api.child.pid, "worker": worker.child.pid, "valkey": valkey.pid}
+        yield Stack(api_url, worker_url, asyncio.run(_key(valkey.url)), pids)
 
 
 async def _key(url: str) -> str:

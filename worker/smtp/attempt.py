@@ -56,14 +56,21 @@ class Carrier:
         """
         started_at = datetime.now(UTC)
         attempt = _Attempt(self._pool, envelope, guard, self._timeouts)
+        try:
+            async with asyncio.timeout(self._timeouts.attempt):
+                await self._visit(hosts, attempt)
+        except TimeoutError:
+            attempt.run_out()
+        return Attempted(
+            attempt.outcomes(), attempt.transcript.lines(), started_at, datetime.now(UTC)
+        )
+
+    async def _visit(self, hosts: Sequence[Host], attempt: _Attempt) -> None:
         sessions = 0
         for host in hosts[: self._most_addresses]:
             sessions += await attempt.visit(host)
             if attempt.is_over or sessions == self._most_sessions:
                 break
-        return Attempted(
-            attempt.outcomes(), attempt.transcript.lines(), started_at, datetime.now(UTC)
-        )
 
 
 class _Attempt:
@@ -76,6 +83,7 @@ class _Attempt:
         self._outcomes: dict[int, Outcome] = {}
         self._open = tuple(range(len(envelope.recipients)))
         self._cancellations = _cancellations()
+        self._peer: Peer | None = None
 
     @property
     def is_over(self) -> bool:
@@ -87,8 +95,15 @@ class _Attempt:
             [self._outcomes.get(index, _UNTRIED) for index in range(len(self._envelope.recipients))]
         )
 
+    def run_out(self) -> None:
+        """Note that the time of the whole attempt was up before those left over had a verdict."""
+        text = f"the hosts were too slow: no verdict within {self._timeouts.attempt:g} seconds"
+        too_slow = Outcome(Verdict.UNREACHED, Category.NETWORK, None, text, self._peer)
+        self._note(tuple(Result(too_slow) for _ in self._open))
+
     async def visit(self, host: Host) -> bool:
         """Try one host; tell whether there was a session with it."""
+        self._peer = Peer(host.name, host.address)
         session = self._pool.take(host)
         if session is not None:
             session.dialogue.note_in(self.transcript)
@@ -97,7 +112,7 @@ class _Attempt:
         try:
             session = await self._pool.open(host, self.transcript)
         except Trouble as trouble:
-            unreached = trouble.unreached(Peer(host.name, host.address))
+            unreached = trouble.unreached(self._peer)
             self._note(tuple(Result(unreached, Next.ELSEWHERE) for _ in self._open))
             return False
         await self._converse(session)

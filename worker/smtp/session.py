@@ -9,7 +9,7 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from app.events import Peer
+from app.events import Category, Peer
 from app.mail.reply import Reply
 from app.settings import DeliverySettings
 from worker.routing.hosts import Host
@@ -110,7 +110,10 @@ class Opener:
     async def _connect(self, host: Host, protocol: WatchedProtocol) -> asyncio.Transport:
         loop = asyncio.get_running_loop()
         family = socket.AF_INET6 if ":" in host.address else socket.AF_INET
-        sock = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            sock = socket.socket(family, socket.SOCK_STREAM)
+        except OSError as error:  # no file descriptors left, or no such family on this machine
+            raise Trouble(f"no socket: {_reason(error)}", category=Category.LOCAL) from error
         try:
             sock.setblocking(False)
             async with asyncio.timeout(self._timeouts.connect):

@@ -20,6 +20,7 @@ class Timeouts:
     block: float
     dot: float
     quit: float
+    attempt: float
 
     @classmethod
     def of(cls, settings: SmtpTimeouts) -> Timeouts:
@@ -34,4 +35,5 @@ class Timeouts:
             block=settings.block.total_seconds(),
             dot=settings.dot.total_seconds(),
             quit=settings.quit.total_seconds(),
+            attempt=settings.attempt.total_seconds(),
         )

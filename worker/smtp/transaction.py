@@ -64,7 +64,7 @@ async def transact(
         await transaction.run()
     except Trouble as trouble:
         session.dialogue.abort()
-        transaction.fill(Result(trouble.unreached(session.peer), Next.ELSEWHERE))
+        transaction.give_up(trouble)
     return transaction.results()
 
 
@@ -88,6 +88,15 @@ class _Transaction:
     def fill(self, result: Result) -> None:
         """Give this result to all that have none yet."""
         self._results = [old or result for old in self._results]
+
+    def give_up(self, trouble: Trouble) -> None:
+        """End without a verdict on those that have none yet.
+
+        Where pipelined replies turn out not to be those to our commands, no verdict of them can be trusted.
+        """
+        if trouble.category is Category.PROTOCOL and self._is_pipelined:
+            self._results = [None] * len(self._results)
+        self.fill(Result(trouble.unreached(self._session.peer), Next.ELSEWHERE))
 
     async def run(self) -> None:
         if self._is_too_large():
@@ -164,7 +173,11 @@ class _Transaction:
     async def _name_recipient(self, index: int, command: str) -> None:
         reply = await self._ask(command, self._timeouts.rcpt)
         if self._results[index] is not None:
-            return  # the sender was refused, and what is said here only follows from that
+            # The sender was refused, and what is said here only follows from that.
+            if reply.code // 100 == 2:
+                text = "a recipient was accepted though the sender was refused"
+                raise Trouble(text, category=Category.PROTOCOL)
+            return
         if reply.code // 100 == 2:
             self._accepted.append(index)
             return

@@ -9,16 +9,19 @@ from app.events import Line
 
 _MOST_LINES = 200
 _MOST_BYTES = 1000
+# Every attempt is kept with its message, and a hostile host may see to very many of them.
+_MOST_BYTES_OF_ALL = 16 * 1024
 _SENT, _HEARD = ">", "<"
 
 
 class Transcript:
-    """Lines of one attempt. After the two-hundredth nothing more is noted."""
+    """Lines of one attempt. After the two-hundredth, or 16 KB, nothing more is noted."""
 
-    __slots__ = ("_lines",)
+    __slots__ = ("_lines", "_room_bytes")
 
     def __init__(self) -> None:
         self._lines: list[Line] = []
+        self._room_bytes = _MOST_BYTES_OF_ALL
 
     def sent(self, commands: Sequence[str]) -> None:
         """Note what we wrote."""
@@ -33,9 +36,12 @@ class Transcript:
         return tuple(self._lines)
 
     def _note(self, direction: str, texts: Sequence[str]) -> None:
-        room = _MOST_LINES - len(self._lines)
         now = datetime.now(UTC)
-        self._lines += [Line(now, direction, text) for text in texts[:room]]
+        for text in texts[: _MOST_LINES - len(self._lines)]:
+            self._room_bytes -= len(text.encode())
+            if self._room_bytes < 0:
+                return
+            self._lines.append(Line(now, direction, text))
 
 
 def readable(line: bytes) -> str:

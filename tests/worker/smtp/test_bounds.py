@@ -1,0 +1,103 @@
+"""What a hostile host can make of us: time, memory, descriptors and wrong verdicts stay within bounds."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+from app.events import Category
+from tests.fakes.smtp import Action, Connection, SmtpServer
+from tests.worker.smtp.parts import SOON, client, envelope, settings
+from worker.outcomes.outcome import Verdict
+
+
+async def test_what_a_host_floods_the_dialogue_with_is_cut_off(server: SmtpServer) -> None:
+    for step, code in (("GREETING", b"220"), ("MAIL", b"250"), ("RCPT", b"250"), ("DOT", b"250")):
+        server.act(step, _flood(code))
+    async with client() as sender:
+        attempted = await sender.carry(server)
+    assert attempted.outcomes[0].verdict is Verdict.DELIVERED
+    assert sum(len(line.text.encode()) for line in attempted.dialogue) <= 16 * 1024
+
+
+async def test_many_slow_steps_together_are_given_up(
+    server: SmtpServer, second: SmtpServer
+) -> None:
+    server.act("RCPT", _slowly)
+    async with client(settings(attempt=SOON)) as sender:
+        attempted = await sender.carry([server, second], envelope(*_many(50)))
+    assert {outcome.verdict for outcome in attempted.outcomes} == {Verdict.UNREACHED}
+    assert "too slow" in attempted.outcomes[-1].text
+    assert not server.mails
+    assert not second.sessions
+
+
+async def test_the_reply_to_the_final_dot_has_its_own_time(server: SmtpServer) -> None:
+    server.act("DOT", _slowly)
+    async with client(settings(attempt=timedelta(milliseconds=50))) as sender:
+        assert (await sender.outcome(server)).verdict is Verdict.DELIVERED
+
+
+async def test_a_reply_too_many_to_one_mail_is_no_verdict_on_the_next(
+    pipelining: SmtpServer,
+) -> None:
+    async with client() as sender:
+        await sender.carry(pipelining)
+        # It comes after the session was kept, and so early that it looks like the answer to MAIL.
+        pipelining.reply("MAIL", b"550 5.7.1 Stray\r\n250 2.1.0 Ok\r\n", times=1)
+        outcome = await sender.outcome(pipelining)
+    assert outcome.verdict is Verdict.DELIVERED
+    assert len(pipelining.sessions) == 2
+
+
+async def test_verdicts_among_replies_that_are_one_too_many_do_not_count(
+    pipelining: SmtpServer,
+) -> None:
+    pipelining.reply("MAIL", b"250 2.1.0 Ok\r\n550 5.7.1 Stray\r\n")
+    async with client() as sender:
+        attempted = await sender.carry(pipelining, envelope("a@a.example", "b@a.example"))
+    assert [outcome.verdict for outcome in attempted.outcomes] == [Verdict.UNREACHED] * 2
+
+
+async def test_without_free_descriptors_nothing_is_said_of_the_recipient(
+    server: SmtpServer,
+) -> None:
+    async with client() as sender:
+        with _no_free_descriptors():
+            outcome = await sender.outcome(server)
+    assert (outcome.verdict, outcome.category) == (Verdict.UNREACHED, Category.LOCAL)
+
+
+def _many(count: int) -> list[str]:
+    return [f"user{number}@a.example" for number in range(count)]
+
+
+async def _slowly(connection: Connection) -> None:
+    await asyncio.sleep(0.1)
+    await connection.send("250 2.0.0 Ok")
+
+
+def _flood(code: bytes) -> Action:
+    """Say a lot before the reply proper."""
+    line = code + b"-" + b"x" * 900 + b"\r\n"
+
+    async def action(connection: Connection) -> None:
+        await connection.send(line * 20 + code + b" Ok\r\n")
+
+    return action
+
+
+@contextmanager
+def _no_free_descriptors() -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    probe = os.dup(0)
+    os.close(probe)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (probe, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
