@@ -16,6 +16,7 @@ from app.events import Category, Line, Peer
 from app.settings import DeliverySettings
 from worker.outcomes.outcome import Outcome, Verdict
 from worker.routing.hosts import Host
+from worker.sites.down import DownHosts
 from worker.smtp.envelope import Envelope
 from worker.smtp.pool import Pool
 from worker.smtp.session import Session
@@ -40,13 +41,14 @@ class Attempted:
 
 
 class Carrier:
-    """Carries mail to hosts, over kept sessions where there are any."""
+    """Carries mail to hosts, over kept sessions where there are any; those that are down come last."""
 
     def __init__(self, pool: Pool, settings: DeliverySettings) -> None:
         self._pool = pool
         self._most_addresses = settings.addresses_per_attempt
         self._most_sessions = settings.sessions_per_attempt
         self._timeouts = Timeouts.of(settings.timeouts)
+        self._down = DownHosts(settings.site_rest.total_seconds())
 
     async def carry(self, hosts: Sequence[Host], envelope: Envelope, guard: Guard) -> Attempted:
         """Try `hosts` until each recipient of `envelope` has a verdict; never raises for what others do.
@@ -67,8 +69,10 @@ class Carrier:
 
     async def _visit(self, hosts: Sequence[Host], attempt: _Attempt) -> None:
         sessions = 0
-        for host in hosts[: self._most_addresses]:
-            sessions += await attempt.visit(host)
+        for host in self._down.last(hosts)[: self._most_addresses]:
+            had_session = await attempt.visit(host)
+            sessions += had_session
+            (self._down.forget if had_session else self._down.remember)(host)
             if attempt.is_over or sessions == self._most_sessions:
                 break
 

@@ -340,3 +340,15 @@ async def test_the_session_unused_for_longest_makes_room_when_too_many_are_kept(
             await sender.carrier.carry([way], envelope(), Counting())
         await pipelining.until(lambda: pipelining.sessions[0].is_closed)
         assert not any(session.is_closed for session in pipelining.sessions[1:])
+
+
+async def test_a_host_that_could_not_be_connected_to_is_tried_last_for_a_while(
+    server: SmtpServer, second: SmtpServer
+) -> None:
+    await server.stop()
+    async with client() as sender:
+        await sender.carry([server, second])
+        async with SmtpServer(server.host, server.port) as back:
+            await sender.carry([server, second])
+            assert not back.sessions
+    assert len(second.mails) == 2
