@@ -18,7 +18,7 @@ TESTS ?=
 UPGRADE ?=
 SAY := printf '\033[1m==> %s\033[0m\n'
 
-.PHONY: help run test check bench soak openapi format lock clean system
+.PHONY: help run test check bench chaos soak openapi format lock clean system
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ check: $(STAMP) ## Check style, types, imports, OpenAPI, manifests and Dockerfil
 
 bench: $(STAMP) system ## Measure throughput and latency beside Postfix; ends with one line of JSON
 	@$(BIN)/python -m bench
+
+chaos: $(STAMP) ## Kill and freeze the processes under load, and compare what was accepted with what arrived
+	@$(BIN)/python -m bench.chaos
 
 soak: $(STAMP) system ## Run the load of the bench for longer and watch memory
 	@$(BIN)/python -m bench.soak

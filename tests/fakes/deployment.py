@@ -143,6 +143,7 @@ def _environment(valkey: ValkeyServer, dns: DnsServer, smtp_port: int) -> dict[s
         "PILLARBOX_DELIVERY__EHLO_NAME": "out.example.com",
         "PILLARBOX_DELIVERY__RETRY_AFTER": "[0.3]",
         "PILLARBOX_DELIVERY__SITE_BACK_OFF": "[0.3]",
+        "PILLARBOX_DELIVERY__SITE_REST": "1",
         "PILLARBOX_DELIVERY__LEASE": "2",
         "PILLARBOX_WEBHOOKS__ALLOWED_NETWORKS": '["127.0.0.0/8"]',
         "PILLARBOX_WEBHOOKS__RETRY_AFTER": "[0.3, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3]",
