@@ -80,6 +80,8 @@ async def _attempt_or_put_back(claim: MailClaim, lease: Lease, resources: Resour
 
     A cancellation arrives here only before the final dot; after it the attempt runs to its end.
     """
+    if resources.stopping.is_set():
+        return _alike(_STOPPED, claim, resources)
     try:
         return await attempt(claim, lease, resources)
     except asyncio.CancelledError:

@@ -9,7 +9,7 @@ import structlog
 from app.errors import SpoolError
 from worker.drains import Drains
 from worker.resources import Resources
-from worker.sweep import tick
+from worker.sweep import DUTIES
 
 _log = structlog.get_logger(__name__)
 
@@ -27,8 +27,12 @@ class Jobs:
         await self.drains.start(lane)
 
     async def clock(self, ctx: dict[str, object]) -> None:
-        """Do the clock's duties; each second, on one worker."""
-        try:
-            await tick(self.resources)
-        except SpoolError as error:
-            _log.warning("tick_without_redis", job=ctx["job_id"], error=error.detail)
+        """Do the clock's duties; each second, on one worker. One that fails keeps no other from being done."""
+        for duty in DUTIES:
+            try:
+                await duty(self.resources)
+            except SpoolError as error:
+                _log.warning("clock_without_redis", job=ctx["job_id"], error=error.detail)
+                return
+            except Exception:
+                _log.exception("clock_duty_failed", duty=duty.__name__)

@@ -6,7 +6,9 @@ the check and the connection. A redirect is a failure: it would lead to where no
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import contextlib
 import hashlib
 import hmac
 import socket
@@ -26,6 +28,7 @@ from app.wire import event_bytes
 
 _ANSWER_BYTES = 1024
 """How much of an answer's body is read before the connection is given back; nobody looks at it."""
+_BODY_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +70,17 @@ class Notifier:
             async with self.session.post(
                 endpoint.url, data=body, headers=headers, allow_redirects=False
             ) as answer:
-                await answer.content.read(_ANSWER_BYTES)
+                await _take_body(answer)
                 return None if 200 <= answer.status < 300 else f"HTTP {answer.status}"
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             return f"{type(error).__name__}: {error}"
+
+
+async def _take_body(answer: aiohttp.ClientResponse) -> None:
+    """Read a short body, so that the connection can be kept; the status has decided, whatever becomes of it."""
+    with contextlib.suppress(aiohttp.ClientError, TimeoutError, OSError):
+        async with asyncio.timeout(_BODY_S):
+            await answer.content.read(_ANSWER_BYTES)
 
 
 def signature_headers(secret: str, event_id: str, sent_at: datetime, body: bytes) -> dict[str, str]:

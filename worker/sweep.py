@@ -27,13 +27,6 @@ _LOST = Outcome(
 )
 
 
-async def tick(resources: Resources) -> None:
-    """Do each of the clock's duties once. Raises SpoolError when Redis is away; the next tick makes up."""
-    await return_lost_claims(resources)
-    await end_overdue(resources)
-    await wake_due(resources)
-
-
 async def wake_due(resources: Resources) -> None:
     """Ring for every lane that is due and has too few drains."""
     looked_at = _LANES_AT_ONCE
@@ -67,3 +60,7 @@ async def _return(claim: Claim, resources: Resources) -> None:
         waits = [resources.settings.webhooks.retry_after[0]] * len(claim.parcels)
         step = partial(resources.lanes.settle_parcels, claim, waits, Closing(go_on=False))
         await insist(step, resources)
+
+
+DUTIES = (return_lost_claims, end_overdue, wake_due)
+"""What the clock does. Each raises SpoolError when Redis is away; the next tick makes up for it."""

@@ -17,6 +17,10 @@ T = TypeVar("T")
 _VERSION = b"\x01"
 
 
+class Unreadable(ValueError):
+    """What is stored is of a later version, or damaged; it stays, for a program that can read it."""
+
+
 class Codec(Generic[T]):
     """Encodes and decodes values of one type."""
 
@@ -30,12 +34,15 @@ class Codec(Generic[T]):
         return _VERSION + self._encoder.encode(value)
 
     def decode(self, stored: bytes) -> T:
-        """Return the value; raises ValueError where the stored form is of a version not known here."""
+        """Return the value. Raises Unreadable for a form that this program does not know."""
         if not stored.startswith(_VERSION):
-            raise ValueError(
+            raise Unreadable(
                 f"stored form {stored[:1]!r} is newer than this program; upgrade it first"
             )
-        return self._decoder.decode(memoryview(stored)[1:])
+        try:
+            return self._decoder.decode(memoryview(stored)[1:])
+        except msgspec.MsgspecError as error:
+            raise Unreadable(f"a stored form cannot be read: {error}") from error
 
 
 MESSAGE = Codec(Message)

@@ -12,13 +12,17 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeAlias
 
+import structlog
+
 from app.events import AttemptRecord, EventRecord
 from app.ids import DrainId, EndpointId, MessageId, ProjectId
 from app.messages import Message, RecipientState, Stream
 from app.spool.client import Argument, Redis, Reply
-from app.spool.codec import ATTEMPT, EVENT, MESSAGE, STATE
+from app.spool.codec import ATTEMPT, EVENT, MESSAGE, STATE, Unreadable
 from app.spool.replies import as_bytes, as_int, as_list, as_text
 from app.spool.scripts import Scripts
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +245,12 @@ class Lanes:
         claims = []
         for item in as_list(await self._redis.run(self._scripts.takeover, *drains)):
             lane, drain, held = as_list(item)
-            claim = _claim(parse_lane(as_text(lane)), DrainId(as_text(drain)), held)
+            try:
+                claim = _claim(parse_lane(as_text(lane)), DrainId(as_text(drain)), held)
+            except Unreadable as error:
+                # Its new lease ends too, and perhaps a newer worker is the next to take it over.
+                _log.error("claim_unreadable", lane=as_text(lane), error=str(error))
+                continue
             claims += [claim] if claim else []
         return tuple(claims)
 
@@ -251,9 +260,9 @@ class Lanes:
         return _names(wakes), as_int(looked_at)
 
     async def overdue(self, most: int) -> tuple[Message, ...]:
-        """Return open messages whose time has ended."""
+        """Return open messages whose time has ended; those that cannot be read are left alone."""
         found = as_list(await self._redis.run(self._scripts.overdue, most))
-        return tuple(MESSAGE.decode(as_bytes(message)) for message in found)
+        return tuple(filter(None, map(_message, found)))
 
     async def hasten(self, message: Message) -> tuple[str, ...]:
         """Move the waiting recipients of a message to the head of their lanes; return the lanes to wake."""
@@ -262,6 +271,14 @@ class Lanes:
             lane = MailLane(message.project, message.stream, recipient.domain)
             arguments += [lane.name, _member(message.id, index)]
         return _names(await self._redis.run(self._scripts.hasten, *arguments))
+
+
+def _message(stored: Reply) -> Message | None:
+    try:
+        return MESSAGE.decode(as_bytes(stored))
+    except Unreadable as error:
+        _log.error("message_unreadable", error=str(error))
+        return None
 
 
 def _member(message: MessageId, index: int) -> str:

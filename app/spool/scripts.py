@@ -17,6 +17,8 @@ _EXPIRE_AGAIN_MS = 60_000
 """How soon an overdue message is looked at again, should it still be open."""
 _WAIT_FOR_PLACE_MS = 5_000
 """How long a lane waits for a place at its site before it looks again by itself."""
+_LONGEST_WAIT_MS = 1_000
+"""How long due mail may wait before its lane gets one more drain, however busy the others are."""
 _INVITATION_MS = 2_000
 """How long a place is kept for a lane that was invited to take it."""
 _MAILS_PER_TURN = 20
@@ -81,8 +83,8 @@ def _policy(settings: Settings) -> str:
     return (
         f"local POLICY = {{ mail = {mail}, endpoint = {endpoint}, lease = {lease_ms}, "
         f"reservation = {_RESERVATION_MS}, look_again = {_LOOK_AGAIN_MS}, expire_again = {_EXPIRE_AGAIN_MS}, "
-        f"wait_for_place = {_WAIT_FOR_PLACE_MS}, invitation = {_INVITATION_MS}, "
-        f"mails_per_turn = {_MAILS_PER_TURN}, site_memory_s = {_SITE_MEMORY_S}, "
+        f"longest_wait = {_LONGEST_WAIT_MS}, wait_for_place = {_WAIT_FOR_PLACE_MS}, "
+        f"invitation = {_INVITATION_MS}, mails_per_turn = {_MAILS_PER_TURN}, site_memory_s = {_SITE_MEMORY_S}, "
         f"max_waiting = {webhooks.max_waiting} }}"
     )
 

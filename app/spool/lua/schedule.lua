@@ -13,8 +13,9 @@ local function schedule(lane)
   call('ZADD', K.lanes, math.max(tonumber(first[2]), not_before), lane)
 end
 
--- Reserve a place for one more drain where the backlog deserves it. The place lapses by itself, so that a lost job
--- costs only time. Returns whether the alarm should ring for the lane.
+-- Reserve a place for one more drain where the backlog deserves it, or where mail has waited so long that the drains
+-- there are must be stuck. The place lapses by itself, so that a lost job costs only time. Returns whether the alarm
+-- should ring for the lane.
 local function reserve(lane, now)
   local backlog = call('ZCOUNT', K.due .. lane, '-inf', now)
   if backlog == 0 then return false end
@@ -23,8 +24,11 @@ local function reserve(lane, now)
   if tonumber(state[3] or 0) > now then return false end
   local reserved = tonumber(state[2] or 0) > now and tonumber(state[1]) or 0
   local most = state[4] and 1 or policy.drains
-  local places = math.min(most, 1 + math.floor((backlog - 1) / policy.per_drain))
-  if call('SCARD', K.drains .. lane) + reserved >= places then return false end
+  local busy = call('SCARD', K.drains .. lane) + reserved
+  local places = 1 + math.floor((backlog - 1) / policy.per_drain)
+  local oldest = tonumber(call('ZRANGE', K.due .. lane, 0, 0, 'WITHSCORES')[2])
+  if now - oldest > POLICY.longest_wait then places = math.max(places, busy + 1) end
+  if busy >= math.min(most, places) then return false end
   call('HSET', K.lane .. lane, 'reserved', reserved + 1, 'reserved_until', now + POLICY.reservation)
   return true
 end

@@ -246,6 +246,15 @@ async def test_a_lane_asks_for_more_drains_as_its_backlog_grows_and_no_more_than
     assert sum(rings) == 3
 
 
+async def test_mail_that_waits_behind_a_busy_drain_gets_one_of_its_own_after_a_while(
+    spool: Spool,
+) -> None:
+    await keep(spool.store, Letter())
+    await begin(spool)
+    assert (await keep(spool.store, Letter()))[1].wakes == ()
+    assert await eventually(lambda: woken(spool)) == (LANE.name,)
+
+
 async def test_no_more_drains_work_on_a_lane_than_it_has_places(spool: Spool) -> None:
     for _ in range(10):
         await keep(spool.store, Letter())
