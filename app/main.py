@@ -26,7 +26,7 @@ from app.projects.keys import Doorman
 from app.settings import Settings, read_settings
 from app.signals.logs import configure_logs
 from app.signals.metrics import HttpMetrics, new_registry
-from app.spool.client import Redis
+from app.spool.client import Redis, end
 from app.spool.health import Health
 from app.spool.jobs import Alarm, arq_pool
 from app.spool.scripts import Scripts
@@ -82,7 +82,7 @@ def _lifespan(settings: Settings, keyring: Keyring) -> _Lifespan:
             async with asyncio.TaskGroup() as tasks:
                 watching = tasks.create_task(services.health.watch())
                 yield
-                watching.cancel()
+                await end(watching)
 
     return lifespan
 

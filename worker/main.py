@@ -19,7 +19,7 @@ from arq.worker import Worker
 from app.errors import ConfigurationError, SpoolError, SpoolFull
 from app.settings import Settings, read_settings
 from app.signals.logs import configure_logs
-from app.spool.client import Redis, translate
+from app.spool.client import Redis, end, translate
 from app.spool.jobs import DRAIN_JOB, Alarm, arq_pool, decode_job, encode_job
 from app.spool.lanes import Lanes
 from app.spool.scripts import Scripts
@@ -95,9 +95,9 @@ async def run(settings: Settings) -> None:
                 listening = tasks.create_task(_listen(redis, resources, drains, pulse))
                 _log.info("worker_started", redis=settings.redis.prefix)
                 await resources.stopping.wait()
-                listening.cancel()
+                await end(listening)
                 await drains.stop(settings.worker.patience.total_seconds())
-            leases.cancel()
+            await end(leases)
         _log.info("worker_stopped")
 
 

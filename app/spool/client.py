@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,6 +18,7 @@ from app.spool.keyspace import Keyspace
 Argument: TypeAlias = str | bytes | int | float
 Reply: TypeAlias = "bytes | int | list[Reply] | None"
 
+_CANCEL_AGAIN_S = 0.1
 _FULL = ("OOM", "MISCONF", "READONLY")
 _AWAY = ("LOADING", "MASTERDOWN", "NOREPLICAS", "CLUSTERDOWN", "TRYAGAIN", "BUSY")
 
@@ -33,6 +35,17 @@ def translate(error: Exception) -> SpoolError | None:
     if any(word in text for word in _AWAY):
         return SpoolUnavailable(f"Redis is not ready: {error}")
     return None
+
+
+async def end(task: asyncio.Task[None]) -> None:
+    """Cancel a task that speaks to Redis for ever, until it has ended.
+
+    The Redis library's own time limits can swallow a cancellation that comes at a bad moment; the task
+    would go on, and whoever waits for it with it.
+    """
+    while not task.done():
+        task.cancel()
+        await asyncio.wait({task}, timeout=_CANCEL_AGAIN_S)
 
 
 class Script:
