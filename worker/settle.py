@@ -14,6 +14,7 @@ from app.messages import TRANSITIONS, Message, RecipientState, Status
 from app.spool.lanes import Closing, MailClaim, Settled, Settlement
 from worker.claims.insist import insist
 from worker.outcomes.outcome import Outcome, Verdict
+from worker.outcomes.pauses import pause_after
 from worker.resources import Resources
 from worker.retry import spread, wait_after
 from worker.smtp.attempt import Attempted
@@ -124,8 +125,14 @@ async def settle(
         for place, outcome in enumerate(attempted.outcomes)
     )
     lane_wait = _lane_wait(claim, attempted.outcomes, terms)
-    record, worked = _attempt_record(claim, attempted), _site_worked(attempted.outcomes)
-    closing = Closing(go_on, lane_wait, record, worked)
+    rest = _site_rest(attempted.outcomes)
+    closing = Closing(
+        go_on=go_on and rest is None,
+        lane_wait=lane_wait,
+        attempt=_attempt_record(claim, attempted),
+        site_worked=_site_worked(attempted.outcomes),
+        site_rest=rest,
+    )
     settled = await insist(lambda: resources.lanes.settle(claim, settlements, closing), resources)
     resources.metrics.settled(attempted.outcomes)
     return settled
@@ -159,6 +166,12 @@ def _site_worked(outcomes: tuple[Outcome, ...]) -> bool | None:
     if Verdict.UNREACHED in verdicts:
         return False
     return True if verdicts & _HEARD else None
+
+
+def _site_rest(outcomes: tuple[Outcome, ...]) -> timedelta | None:
+    """Return how long the whole site wants to be left alone by what it said, None if it did not say so."""
+    rests = (pause_after(outcome.reply) for outcome in set(outcomes) if outcome.reply)
+    return max(filter(None, rests), default=None)
 
 
 def _delivery(outcome: Outcome, decision: Decision, message: Message, terms: Terms) -> Delivery:

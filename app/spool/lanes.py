@@ -145,13 +145,14 @@ class Closing:
 
     `lane_wait` lets the whole lane rest; zero says that it is as good as new, None says nothing.
     `go_on` asks for the next claim; otherwise the drain ends. `site_worked` tells whether the site could
-    be reached, None where that is not known.
+    be reached, None where that is not known; `site_rest` lets the whole site rest.
     """
 
     go_on: bool
     lane_wait: timedelta | None = None
     attempt: AttemptRecord | None = None
     site_worked: bool | None = None
+    site_rest: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +214,7 @@ class Lanes:
             self._retention_s,
             round(claim.message.expires_at.timestamp() * 1000),
             "" if closing.site_worked is None else int(closing.site_worked),
+            _milliseconds(closing.site_rest),
         ]
         for index, settlement in zip(claim.indexes, settlements, strict=True):
             event = settlement.event

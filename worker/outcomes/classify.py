@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 
 from app.events import Category
 from app.mail.reply import Reply
 from worker.outcomes.outcome import Verdict
-from worker.outcomes.rules import CERTAIN, CODES, OVERRULING, SUBJECTS, TELLING, Words
+from worker.outcomes.phrases import laid_out
+from worker.outcomes.rules import (
+    CERTAIN,
+    CODES,
+    FORESEEN,
+    HINTING,
+    OVERRULING,
+    SIZE,
+    SUBJECTS,
+    TELLING,
+    Words,
+)
 
 
 class Phase(StrEnum):
@@ -37,7 +49,13 @@ class Judgement:
 
 
 _DELIVERED = Judgement(Verdict.DELIVERED, None)
+_OUT_OF_PLACE = Judgement(Verdict.UNREACHED, Category.PROTOCOL)
 _NO_VERDICT = frozenset({Phase.GREETING, Phase.EHLO})
+_BEFORE_RCPT = _NO_VERDICT | {Phase.MAIL}
+_BEFORE_DATA = _BEFORE_RCPT | {Phase.RCPT}
+
+# qmail and others put the enhanced code into their words: "no such mailbox (#5.1.1)".
+_MARKED_CODE = re.compile(r"#([45])\.([0-9]{1,3}\.[0-9]{1,3})(?![0-9.])")
 
 
 def classify(reply: Reply, phase: Phase) -> Judgement:
@@ -49,8 +67,8 @@ def classify(reply: Reply, phase: Phase) -> Judgement:
     """
     if phase is Phase.DOT and reply.code // 100 == 2:
         return _DELIVERED
-    if reply.code < 400:
-        return Judgement(Verdict.UNREACHED, Category.PROTOCOL)
+    if reply.code // 100 not in {4, 5}:
+        return _OUT_OF_PLACE
     return Judgement(_verdict(reply.code, phase), _category(reply, phase))
 
 
@@ -66,23 +84,40 @@ def _verdict(code: int, phase: Phase) -> Verdict:
 
 
 def _category(reply: Reply, phase: Phase) -> Category:
-    category = _by_table(reply, reply.text.lower())
+    words = laid_out(reply.text)
+    category = _by_table(reply, words)
     # Before RCPT no recipient was named: such a reply speaks of the sender, and must not suppress.
-    if category is Category.RECIPIENT and phase not in {Phase.RCPT, Phase.DATA, Phase.DOT}:
+    if category is Category.RECIPIENT and phase in _BEFORE_RCPT:
         return Category.POLICY
+    # Who talks of spam before the message came means its sender; its size may have been announced.
+    if category is Category.CONTENT and phase in _BEFORE_DATA and not _is_foreseen(reply, words):
+        return Category.REPUTATION
     return category
 
 
-def _by_table(reply: Reply, text: str) -> Category:
-    detail = reply.enhanced.partition(".")[2] if reply.enhanced else ""
+def _is_foreseen(reply: Reply, words: str) -> bool:
+    return reply.code == 552 or _detail(reply).startswith(FORESEEN) or bool(SIZE.search(words))
+
+
+def _by_table(reply: Reply, words: str) -> Category:
+    detail = _detail(reply)
     return (
-        _by_words(OVERRULING, text)
+        _by_words(OVERRULING, words)
         or CERTAIN.get(detail)
-        or _by_words(TELLING, text)
+        or _by_words(TELLING, words)
         or SUBJECTS.get(detail.partition(".")[0])
+        or _by_words(HINTING, words)
         or CODES.get(reply.code, Category.POLICY)
     )
 
 
-def _by_words(table: Words, text: str) -> Category | None:
-    return next((category for category, words in table if words.search(text)), None)
+def _detail(reply: Reply) -> str:
+    """Return the enhanced code without its class; the basic code has said the class."""
+    if reply.enhanced:
+        return reply.enhanced.partition(".")[2]
+    marked = _MARKED_CODE.search(reply.text)
+    return marked.group(2) if marked and int(marked.group(1)) == reply.code // 100 else ""
+
+
+def _by_words(table: Words, words: str) -> Category | None:
+    return next((category for category, phrases in table if phrases.search(words)), None)

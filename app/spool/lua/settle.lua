@@ -1,7 +1,8 @@
 -- Act on what became of a claim of mail, and claim the next one. ARGV: lane, drain, turn, go on ('1') or end ('0'),
 -- wait of the whole lane in ms ('' to leave it, '0' to clear it), attempt record ('' for none), seconds to keep a
 -- finished message, end of the message's time (ms), how the site did ('1' a mail went through, '0' it could not be
--- reached, '' nothing is to be said of it), then for each member: member, state, wait in ms ('' when final), event
+-- reached, '' nothing is to be said of it), how long the whole site shall rest by its own words (ms or ''), then for
+-- each member: member, state, wait in ms ('' when final), event
 -- type and event ('' where there is no fact to tell).
 -- Returns 'fenced' when the claim is no longer this drain's; else 'settled', the lanes to wake, the next claim or false.
 
@@ -10,12 +11,12 @@ local place = standing(drain, turn)
 if place == 'settled' then return { 'settled', {}, current_claim(lane, drain) } end
 if place == 'fenced' then return { 'fenced' } end
 
-local project, wakes, id = project_of(lane), {}, message_of(ARGV[10])
+local project, wakes, id = project_of(lane), {}, message_of(ARGV[11])
 local message, expires = K.message .. id, tonumber(ARGV[8])
 if ARGV[6] ~= '' then
   call('HSET', message, 'a' .. call('HINCRBY', message, 'tries', 1), ARGV[6])
 end
-for i = 10, #ARGV, 5 do
+for i = 11, #ARGV, 5 do
   local member, wait = ARGV[i], ARGV[i + 2]
   call('HSET', message, 'r' .. index_of(member), ARGV[i + 1])
   if ARGV[i + 3] ~= '' then publish(project, id, ARGV[i + 3], ARGV[i + 4], now, wakes) end
@@ -34,6 +35,7 @@ end
 rest(lane, ARGV[5], now)
 local site = call('HGET', K.drain .. drain, 'site')
 if site and ARGV[9] ~= '' then feedback(site, ARGV[9] == '1', wakes, now) end
+if site and ARGV[10] ~= '' then call('HSET', K.site .. site, 'dead_until', now + tonumber(ARGV[10])) end
 local go_on = ARGV[4] == '1'
 if go_on and must_yield(lane, drain) then
   go_on = false

@@ -155,6 +155,16 @@ async def test_failed_connections_narrow_the_window_and_then_let_the_site_rest(
     assert timedelta(seconds=50) < refused.wait <= SITE.rest
 
 
+async def test_a_site_that_asks_to_be_left_alone_is_left_alone(spool: Spool) -> None:
+    held = await claim(spool)
+    await spool.lanes.enter(held, SITE)
+    waiting = [Settlement(state, FREE, None) for state in held.states]
+    rest = Closing(False, site_worked=True, site_rest=timedelta(minutes=10))
+    await spool.lanes.settle(held, waiting, rest)
+    refused = await spool.lanes.enter(await claim(spool, "other.example"), SITE)
+    assert timedelta(minutes=9) < refused.wait <= timedelta(minutes=10)
+
+
 async def test_a_success_between_failures_keeps_the_site_alive(spool: Spool) -> None:
     for worked in (False, True, False, True, False):
         held = await claim(spool)

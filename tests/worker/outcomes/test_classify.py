@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from app.events import Category
-from app.mail.reply import parse_reply
+from app.mail.reply import Reply, parse_reply
 from worker.outcomes.classify import Judgement, Phase, classify
 from worker.outcomes.outcome import Verdict
 
@@ -22,7 +24,7 @@ SAID = [
     (_.RECIPIENT, Phase.RCPT, "550 5.5.0 Requested action not taken: mailbox unavailable"),
     (_.RECIPIENT, Phase.RCPT, "554 5.7.1 <a@x.example>: No such user here"),
     (_.RECIPIENT, Phase.RCPT, "551 we do not keep that one"),
-    (_.RECIPIENT, Phase.RCPT, "553 sorry, that is not a name we allow"),
+    (_.RECIPIENT, Phase.RCPT, "553 Requested action not taken: mailbox name not allowed"),
     (_.RECIPIENT, Phase.RCPT, "556 5.1.10 Recipient address has a null MX"),
     (_.RECIPIENT, Phase.RCPT, "550 5.1.0 Address rejected."),
     (_.RECIPIENT, Phase.DOT, "550 5.7.17 Mailbox owner has changed"),
@@ -41,6 +43,7 @@ SAID = [
     (_.POLICY, Phase.MAIL, "550 5.1.8 Sender address rejected: Domain not found"),
     (_.POLICY, Phase.MAIL, "550 5.1.1 We do not know you"),
     (_.POLICY, Phase.RCPT, "550 No"),
+    (_.POLICY, Phase.RCPT, "553 sorry, that is not something we allow"),
     (_.POLICY, Phase.DOT, "550 5.7.1 Refused by local rule"),
     (_.POLICY, Phase.GREETING, "521 this host takes no mail"),
     # Mistrust
@@ -131,3 +134,58 @@ def test_what_is_delivered_has_no_trouble() -> None:
 @pytest.mark.parametrize("said", ["550 5.1.1 User unknown", "550 No such user", "556 Nobody here"])
 def test_nothing_said_before_rcpt_speaks_of_the_recipient(phase: Phase, said: str) -> None:
     assert classify(parse_reply([said.encode()]), phase).category is not Category.RECIPIENT
+
+
+@pytest.mark.parametrize("phase", [Phase.GREETING, Phase.EHLO, Phase.MAIL, Phase.RCPT])
+def test_talk_of_spam_before_the_message_came_means_the_sender(phase: Phase) -> None:
+    assert classify(parse_reply([b"554 No spam"]), phase).category is Category.REPUTATION
+
+
+@pytest.mark.parametrize("said", ["552 Too large", "554 5.2.3 No", "554 Message too big"])
+def test_a_size_that_was_announced_is_content_before_the_message_came(said: str) -> None:
+    assert classify(parse_reply([said.encode()]), Phase.MAIL).category is Category.CONTENT
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "550 <spam@x.example>: User unknown",
+        "550 no such user 'blacklist@spf.example'",
+        "550 5.1.1 mx1.virus.example knows nobody of that name",
+    ],
+)
+def test_names_of_people_and_hosts_are_no_reasons(said: str) -> None:
+    assert classify(parse_reply([said.encode()]), Phase.RCPT).category is Category.RECIPIENT
+
+
+@pytest.mark.parametrize(
+    ("said", "category"),
+    [
+        ("550 sorry (#5.1.1)", Category.RECIPIENT),
+        ("553 #5.7.1 sorry", Category.POLICY),
+        ("550 sorry (#4.1.1)", Category.POLICY),
+        ("550 sorry (#5.1.1.1)", Category.POLICY),
+    ],
+)
+def test_a_marked_enhanced_code_inside_the_words_counts(said: str, category: Category) -> None:
+    assert classify(parse_reply([said.encode()]), Phase.RCPT).category is category
+
+
+@given(
+    st.integers(min_value=-1, max_value=1000),
+    st.none() | st.from_regex(r"[245]\.[0-9]{1,3}\.[0-9]{1,3}", fullmatch=True) | st.text(),
+    st.text(max_size=1024),
+    st.sampled_from(Phase),
+)
+@example(550, "5.1.", "", Phase.RCPT)
+@example(199, None, "no reply code", Phase.DOT)
+@example(600, None, "no reply code", Phase.RCPT)
+def test_any_reply_has_one_kind_of_trouble_and_only_a_delivery_has_none(
+    code: int, enhanced: str | None, text: str, phase: Phase
+) -> None:
+    judgement = classify(Reply(code, enhanced, text), phase)
+    if phase is Phase.DOT and 200 <= code < 300:
+        assert judgement == Judgement(Verdict.DELIVERED, None)
+    else:
+        assert judgement.verdict is not Verdict.DELIVERED
+        assert judgement.category is not None
