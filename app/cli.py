@@ -77,13 +77,14 @@ def _serve_api(settings: Settings) -> None:
     import uvicorn
 
     from app.main import create_app_from_env
+    from app.server.connection import Connection
 
     uvicorn.run(
         create_app_from_env(),
         host=settings.api.host,
         port=settings.api.port,
         loop="uvloop",
-        http="httptools",
+        http=Connection,
         log_config=None,
         access_log=False,
         # Whoever connects could write these headers; nothing here depends on them.

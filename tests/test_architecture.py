@@ -40,6 +40,7 @@ ROOMS = {
         "mail",
         "processes",
         "projects",
+        "server",
         "signals",
         "spool",
     },

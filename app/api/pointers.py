@@ -53,8 +53,12 @@ def field_errors(error: ValidationError, document: object) -> tuple[FieldError, 
 
 
 def _field_error(item: ErrorDetails, document: object) -> FieldError:
-    code, sentence = _KNOWN.get(item["type"], (item["type"], ""))
-    detail = sentence.format_map(item.get("ctx", {})) if sentence else item["msg"]
+    context = item.get("ctx", {})
+    # An error of our own brings its sentence along, and may share the name of one of pydantic's.
+    known = None if "sentence" in context else _KNOWN.get(item["type"])
+    code, detail = (
+        (known[0], known[1].format_map(context)) if known else (item["type"], item["msg"])
+    )
     return FieldError(pointer(_steps(item["loc"], document)), code, detail)
 
 

@@ -17,7 +17,14 @@ from fastapi.exception_handlers import http_exception_handler
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from app.errors import FieldError, InvalidRequest, NotFound, PillarboxError, SpoolError
+from app.errors import (
+    FieldError,
+    InvalidRequest,
+    NotFound,
+    PillarboxError,
+    SpoolError,
+    SpoolUnavailable,
+)
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -171,6 +178,12 @@ def unexpected() -> tuple[str, Response]:
 
 def _detail(error: PillarboxError) -> str:
     # What Redis said (addresses, commands) is in the log of the process and in /readyz, not for callers.
+    if isinstance(error, SpoolUnavailable):
+        # The request may have arrived there, and only its answer be lost.
+        return (
+            f"whether this was done is not known; repeat it in {error.retry_after_s} seconds, "
+            "with the Idempotency-Key that it had"
+        )
     if isinstance(error, SpoolError):
         return f"nothing was stored; try again in {error.retry_after_s} seconds"
     if isinstance(error, InvalidRequest) and len(error.fields) > 1:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from mimetypes import MimeTypes
 from typing import Annotated, TypeAlias
 
-from pydantic import ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field
 
 from app.api.fields import (
     IS_LINE,
@@ -23,6 +23,7 @@ from app.api.fields import (
     WireModel,
     many,
     one,
+    refuse,
 )
 from app.api.pointers import pointer
 from app.errors import FieldError, InvalidRequest
@@ -37,6 +38,7 @@ _OCTETS = "application/octet-stream"
 # Without files of the machine, so that every machine guesses alike.
 _TYPES = MimeTypes(filenames=())
 _YEAR_S = 366 * 24 * 3600
+_MAX_METADATA_BYTES = 4096
 
 
 _Tag = Annotated[
@@ -48,8 +50,22 @@ Tags: TypeAlias = Annotated[list[_Tag], Field(max_length=10)]
 """Labels for machines."""
 
 _Name = Annotated[str, Field(min_length=1, max_length=40), IS_LINE]
+
+
+def _bounded(metadata: dict[str, str]) -> dict[str, str]:
+    """Refuse what is too much for events: each recipient has several, and each endpoint gets a copy."""
+    size = sum(len(name.encode()) + len(value.encode()) for name, value in metadata.items())
+    if size > _MAX_METADATA_BYTES:
+        raise refuse(
+            "too_long", f"has {size} bytes of names and values; {_MAX_METADATA_BYTES} are allowed"
+        )
+    return metadata
+
+
 Metadata: TypeAlias = Annotated[
-    dict[_Name, Annotated[str, Field(max_length=500), IS_LINE]], Field(max_length=50)
+    dict[_Name, Annotated[str, Field(max_length=500), IS_LINE]],
+    Field(max_length=50),
+    AfterValidator(_bounded),
 ]
 """The sender's own data."""
 
@@ -133,7 +149,8 @@ class MessageRequest(WireModel):
     )
     tags: Tags | None = Field(default=None, description="Labels; events carry them.")
     metadata: Metadata | None = Field(
-        default=None, description="Your own data; events carry it, mails do not."
+        default=None,
+        description="Your own data, at most 4 KB together; events carry it, mails do not.",
     )
     expires_in: Annotated[int, Field(ge=1, le=_YEAR_S)] | None = Field(
         default=None, description="Seconds after which delivery is given up. Not with `expires_at`."

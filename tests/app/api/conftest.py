@@ -13,6 +13,7 @@ from fastapi import FastAPI
 
 from app.main import create_app
 from app.projects.keys import create_key
+from app.server.connection import Connection
 from app.settings import ApiSettings, DkimSettings, RedisSettings, Settings, WebhookSettings
 from app.spool.client import Redis
 from tests.app.api.client import Client
@@ -37,9 +38,11 @@ async def redis(settings: Settings) -> AsyncIterator[Redis]:
 
 
 @asynccontextmanager
-async def served(app: FastAPI) -> AsyncIterator[Client]:
+async def served(app: FastAPI, connection: type[Connection] = Connection) -> AsyncIterator[Client]:
     """Serve `app` on a free port of loopback and yield a client without a key."""
-    config = uvicorn.Config(app, "127.0.0.1", 0, log_config=None, server_header=False)
+    config = uvicorn.Config(
+        app, "127.0.0.1", 0, http=connection, log_config=None, server_header=False
+    )
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve())
     try:

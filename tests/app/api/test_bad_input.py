@@ -146,6 +146,7 @@ REFUSED_FIELDS: list[tuple[dict[str, object], list[tuple[str, str]]]] = [
     ({"metadata": {"a" * 41: ""}}, [(f"/metadata/{'a' * 41}", "too_long")]),
     ({"metadata": {"": "a"}}, [("/metadata/", "too_short")]),
     ({"metadata": {"a": "b" * 501}}, [("/metadata/a", "too_long")]),
+    ({"metadata": {f"{n}": "\u20ac" * 500 for n in range(3)}}, [("/metadata", "too_long")]),
     ({"headers": {f"X-{n}": "" for n in range(101)}}, [("/headers", "too_many")]),
     ({"headers": {"X-A": "b" * 8193}}, [("/headers/X-A", "too_long")]),
     ({"attachments": [{"filename": "a", "content": ""}] * 3}, [("/attachments", "too_many")]),

@@ -121,10 +121,10 @@ GOOD = st.fixed_dictionaries(
         "html": PLAIN,
         "subject": st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), max_size=300),
         "metadata": st.dictionaries(
-            st.text("abc", min_size=1), st.text("ü✉a ", max_size=20), max_size=5
+            st.text("abc", min_size=1, max_size=40), st.text("ü✉a ", max_size=20), max_size=5
         ),
         "headers": st.dictionaries(
-            st.text("abc", min_size=1).map(lambda name: f"X-{name}"),
+            st.text("abc", min_size=1, max_size=40).map(lambda name: f"X-{name}"),
             st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), max_size=300),
             max_size=3,
         ),

@@ -12,7 +12,7 @@ from app.main import create_app
 from app.projects.keys import create_key
 from app.settings import ApiSettings, DkimSettings, RedisSettings, Settings
 from app.spool.client import Redis
-from tests.app.api.client import Client
+from tests.app.api.client import MESSAGE, Client
 from tests.app.api.conftest import served
 from tests.fakes.valkey import ValkeyServer
 
@@ -52,6 +52,21 @@ async def test_store_that_is_away_makes_503_until_it_is_back(
     own_valkey.start()
     assert (await client.send()).status == 202
     assert (await client.get("/readyz")).status == 200
+
+
+async def test_a_message_whose_answer_was_lost_is_not_called_unstored(
+    client: Client, own_valkey: ValkeyServer
+) -> None:
+    assert (await client.send()).status == 202
+    repeated = {"Idempotency-Key": "once"}
+    own_valkey.freeze()
+    lost = await client.post("/messages", MESSAGE, repeated)
+    own_valkey.thaw()
+    assert (lost.status, lost.code) == (503, "spool_unavailable")
+    assert "not known" in lost.text_at("/detail")
+    answer = await client.post("/messages", MESSAGE, repeated)
+    # Redis found the first request when it went on.
+    assert (answer.status, answer.headers.get("Idempotent-Replayed")) == (202, "true")
 
 
 async def test_unknown_key_is_503_and_not_401_while_the_store_is_away(

@@ -55,6 +55,33 @@ def test_new_keys_are_found_after_a_while(tmp_path: Path) -> None:
     assert len(keyring.keys_for("example.com")) == 1
 
 
+@pytest.mark.parametrize("accident", ["a bad file", "no folder"])
+def test_known_keys_go_on_signing_while_the_folder_cannot_be_read(
+    tmp_path: Path, accident: str
+) -> None:
+    now = [0.0]
+    put(tmp_path / "dkim", "example.com")
+    keyring = Keyring(tmp_path / "dkim", clock=lambda: now[0])
+    if accident == "no folder":
+        (tmp_path / "dkim").rename(tmp_path / "away")
+    else:
+        (tmp_path / "dkim" / "example.com" / "bad.pem").write_text("not a key")
+    now[0] = 61.0
+    assert len(keyring.keys_for("example.com")) == 1
+
+
+def test_a_key_that_was_changed_is_read_again_and_others_are_kept(tmp_path: Path) -> None:
+    now = [0.0]
+    put(tmp_path, "example.com", "s1")
+    put(tmp_path, "example.com", "s2")
+    keyring = Keyring(tmp_path, clock=lambda: now[0])
+    before = keyring.keys_for("example.com")
+    (tmp_path / "example.com" / "s2.pem").write_bytes(generate_pem(Algorithm.ED25519) + b"\n")
+    now[0] = 61.0
+    after = keyring.keys_for("example.com")
+    assert (after[0] is before[0], after[1] is before[1]) == (True, False)
+
+
 def test_a_file_that_is_no_key_ends_the_start_and_is_named(tmp_path: Path) -> None:
     (tmp_path / "example.com").mkdir()
     (tmp_path / "example.com" / "bad.pem").write_text("not a key")

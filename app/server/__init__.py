@@ -1,0 +1,1 @@
+"""How the API listens: uvicorn, with connections of our own."""
