@@ -43,6 +43,8 @@ class Drains:
         """Start a drain of the lane called `name`, once there is a place for it."""
         lane = parse_lane(name)
         if self._resources.stopping.is_set():
+            # A place in the lane is reserved for this drain: another worker shall take it.
+            await self._resources.alarm.ring((name,))
             return
         await self._places.acquire()
         task = self._group.create_task(self._run(lane))

@@ -106,8 +106,14 @@ async def _listen(redis: Redis, resources: Resources, drains: Drains, pulse: Pul
     pool = arq_pool(redis)
     jobs = Jobs(resources, drains)
     while True:
+        listener = _listener(pool, jobs, pulse)
         try:
-            await _listener(pool, jobs, pulse).async_run()
+            await listener.async_run()
+        except asyncio.CancelledError:
+            # Jobs that were begun are seen through: until their keys lapse, nobody else takes them.
+            if listener.tasks:
+                await asyncio.wait(listener.tasks.values(), timeout=_RECONNECT_S)
+            raise
         except Exception as error:
             trouble = translate(error)
             if trouble is None:

@@ -14,9 +14,9 @@ local function schedule(lane)
 end
 
 -- Reserve a place for one more drain where the backlog deserves it, or where mail has waited so long that the drains
--- there are must be stuck. The place lapses by itself, so that a lost job costs only time. Returns whether the alarm
--- should ring for the lane.
-local function reserve(lane, now)
+-- there are must be stuck (`by_backlog` leaves that aside). The place lapses by itself, so that a lost job costs only
+-- time. Returns whether the alarm should ring for the lane.
+local function reserve(lane, now, by_backlog)
   local backlog = call('ZCOUNT', K.due .. lane, '-inf', now)
   if backlog == 0 then return false end
   local policy = POLICY[kind_of(lane)]
@@ -27,8 +27,10 @@ local function reserve(lane, now)
   local busy = call('SCARD', K.drains .. lane) + reserved
   local places = 1 + math.floor((backlog - 1) / policy.per_drain)
   local oldest = tonumber(call('ZRANGE', K.due .. lane, 0, 0, 'WITHSCORES')[2])
-  if now - oldest > POLICY.longest_wait then places = math.max(places, busy + 1) end
+  if not by_backlog and now - oldest > POLICY.longest_wait then places = math.max(places, busy + 1) end
   if busy >= math.min(most, places) then return false end
-  call('HSET', K.lane .. lane, 'reserved', reserved + 1, 'reserved_until', now + POLICY.reservation)
+  -- All lapse together, counted from the first: places whose jobs were lost must not last as long as mail comes in.
+  local lapse = reserved > 0 and state[2] or now + POLICY.reservation
+  call('HSET', K.lane .. lane, 'reserved', reserved + 1, 'reserved_until', lapse)
   return true
 end

@@ -20,7 +20,7 @@ from app.spool.lanes import (
     Settlement,
     parse_lane,
 )
-from app.spool.replies import as_int, as_list
+from app.spool.replies import as_int, as_list, as_text
 from tests.app.spool.conftest import Spool
 from tests.fakes.letters import PROJECT, Letter, keep, queued
 from tests.fakes.waiting import eventually
@@ -244,6 +244,23 @@ async def test_a_lane_asks_for_more_drains_as_its_backlog_grows_and_no_more_than
     rings = [len((await keep(spool.store, Letter()))[1].wakes) for _ in range(12)]
     assert rings[:5] == [1, 0, 1, 0, 1]
     assert sum(rings) == 3
+
+
+async def test_the_clock_gives_a_large_backlog_all_its_drains_at_once(spool: Spool) -> None:
+    for _ in range(12):
+        await keep(spool.store, Letter())
+    await spool.redis.call("DEL", spool.redis.keys.lane + LANE.name)
+    await spool.redis.call("ZADD", spool.redis.keys.lanes, 1, LANE.name)
+    assert await woken(spool) == (LANE.name,) * 3
+
+
+async def test_reserved_places_lapse_together_however_many_are_added(spool: Spool) -> None:
+    await keep(spool.store, Letter())
+    await spool.redis.call("HSET", spool.redis.keys.lane + LANE.name, "reserved_until", 9e15)
+    for _ in range(6):
+        await keep(spool.store, Letter())
+    until = await spool.redis.call("HGET", spool.redis.keys.lane + LANE.name, "reserved_until")
+    assert float(as_text(until)) == 9e15
 
 
 async def test_mail_that_waits_behind_a_busy_drain_gets_one_of_its_own_after_a_while(
