@@ -2,7 +2,7 @@
 
 One drain holds one claim at a time, so a crash puts at most one mail per connection in doubt. It ends
 when nothing is due, when its time or its number of mails is up (lanes take turns), when no host can be
-reached, when its lease is lost, or when the process stops.
+reached or the site has no place for it, when its lease is lost, or when the process stops.
 """
 
 from __future__ import annotations
