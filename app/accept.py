@@ -69,6 +69,7 @@ class Acceptor:
             metadata=draft.metadata,
             created_at=now,
             expires_at=self._expires_at(draft, now),
+            on_unknown=draft.on_unknown,
         )
 
     def _recipients(self, draft: Draft) -> tuple[Recipient, ...]:

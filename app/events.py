@@ -28,6 +28,8 @@ class EventType(StrEnum):
     """The recipient will not get the message: refused for good."""
     EXPIRED = "message.expired"
     """The message's time ended before any try succeeded."""
+    UNKNOWN = "message.unknown"
+    """The message was sent, its receipt not confirmed, and it asked not to be sent again (`on_unknown`)."""
 
 
 class Category(StrEnum):

@@ -34,6 +34,15 @@ class Field(StrEnum):
     """Nowhere but in the envelope."""
 
 
+class OnUnknown(StrEnum):
+    """What to do when nobody can know whether the receiver took a message: its reply was lost (RFC 1047)."""
+
+    RETRY = "retry"
+    """Send again: better twice than never."""
+    HOLD = "hold"
+    """Stop and tell: better never than twice."""
+
+
 class Status(StrEnum):
     """Where a recipient stands."""
 
@@ -47,19 +56,17 @@ class Status(StrEnum):
     """Refused for good."""
     EXPIRED = "expired"
     """Its time ended."""
+    UNKNOWN = "unknown"
+    """Sent, but the reply was lost, and the message asked not to be sent again."""
 
+
+_ENDS = frozenset({Status.DELIVERED, Status.BOUNCED, Status.EXPIRED, Status.UNKNOWN})
 
 TRANSITIONS: Mapping[Status, frozenset[Status]] = MappingProxyType(
     {
-        Status.QUEUED: frozenset(
-            {Status.DEFERRED, Status.DELIVERED, Status.BOUNCED, Status.EXPIRED}
-        ),
-        Status.DEFERRED: frozenset(
-            {Status.DEFERRED, Status.DELIVERED, Status.BOUNCED, Status.EXPIRED}
-        ),
-        Status.DELIVERED: frozenset(),
-        Status.BOUNCED: frozenset(),
-        Status.EXPIRED: frozenset(),
+        Status.QUEUED: _ENDS | {Status.DEFERRED},
+        Status.DEFERRED: _ENDS | {Status.DEFERRED},
+        **{end: frozenset[Status]() for end in _ENDS},
     }
 )
 
@@ -81,6 +88,7 @@ class Draft:
     tags: tuple[str, ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
     stream: Stream = Stream.TRANSACTIONAL
+    on_unknown: OnUnknown = OnUnknown.RETRY
     expires_at: datetime | None = None
 
 
@@ -108,6 +116,7 @@ class Message:
     created_at: datetime
     expires_at: datetime
     size_bytes: int = 0
+    on_unknown: OnUnknown = OnUnknown.RETRY
 
     def recipient_id(self, index: int) -> RecipientId:
         """Return the id of the recipient at `index`."""

@@ -14,6 +14,7 @@ from app.errors import SpoolError
 from app.events import Category
 from app.spool.lanes import Fenced, MailClaim, MailLane
 from worker.claims.allowance import Allowance
+from worker.claims.guards import guard_of
 from worker.claims.leases import Lease
 from worker.outcomes.outcome import Outcome, Verdict
 from worker.resources import Resources
@@ -61,7 +62,8 @@ async def attempt(claim: MailClaim, lease: Lease, resources: Resources) -> Attem
         return _alike(_HELD, claim, resources)
     addresses = tuple(claim.message.recipients[index].address for index in claim.indexes)
     envelope = Envelope(claim.message.mail_from, addresses, claim.raw)
-    return await resources.carrier.carry(hosts, envelope, lease)
+    guard = guard_of(claim, lease, resources.lanes)
+    return await resources.carrier.carry(hosts, envelope, guard)
 
 
 async def _enter_site(claim: MailClaim, resources: Resources) -> bool:

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import assert_never
 
 from app.events import AttemptRecord, Delivery, EventType
-from app.messages import TRANSITIONS, Message, RecipientState, Status
+from app.messages import TRANSITIONS, Message, OnUnknown, RecipientState, Status
 from app.spool.lanes import Closing, MailClaim, Settled, Settlement
 from worker.claims.insist import insist
 from worker.outcomes.outcome import Outcome, Verdict
@@ -24,10 +24,15 @@ _EVENTS = {
     Status.DELIVERED: EventType.DELIVERED,
     Status.BOUNCED: EventType.BOUNCED,
     Status.EXPIRED: EventType.EXPIRED,
+    Status.UNKNOWN: EventType.UNKNOWN,
 }
 
 _HEARD = frozenset({Verdict.DELIVERED, Verdict.DEFERRED, Verdict.BOUNCED})
 """Verdicts that only a site that could be reached can give."""
+
+
+_UNTRIED = frozenset({Verdict.EXPIRED, Verdict.HELD, Verdict.INTERRUPTED})
+"""Verdicts that no try stands behind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +45,7 @@ class Terms:
     jitter: float
     lane_wait: timedelta
     second_look: timedelta
+    on_unknown: OnUnknown = OnUnknown.RETRY
 
     def wait(self, failures: int) -> timedelta:
         """Return the wait of a recipient after its given deferral."""
@@ -59,6 +65,12 @@ class Decision:
 
 def decide(outcome: Outcome, state: RecipientState, terms: Terms) -> Decision:
     """Return what becomes of a recipient. Only the receiver's verdict counts as an attempt."""
+    if outcome.in_doubt and terms.on_unknown is OnUnknown.HOLD:
+        return Decision(Status.UNKNOWN, state.attempts + 1, state.interruptions)
+    return _consequence(outcome, state, terms)
+
+
+def _consequence(outcome: Outcome, state: RecipientState, terms: Terms) -> Decision:
     tried, lost = state.attempts + 1, state.interruptions + 1
     match outcome.verdict:
         case Verdict.DELIVERED:
@@ -72,7 +84,7 @@ def decide(outcome: Outcome, state: RecipientState, terms: Terms) -> Decision:
         case Verdict.UNREACHED:
             # It keeps its place; the lane is what waits.
             return Decision(Status.DEFERRED, state.attempts, state.interruptions, timedelta(0))
-        case Verdict.INTERRUPTED if outcome.in_doubt:
+        case Verdict.LOST:
             # The first loss may be anybody's fault; a message that keeps losing workers is held back.
             wait = terms.wait(lost - 1) if lost > 1 else timedelta(0)
             return Decision(Status.DEFERRED, state.attempts, lost, wait)
@@ -148,6 +160,7 @@ def _terms(claim: MailClaim, resources: Resources) -> Terms:
         jitter=delivery.retry_jitter,
         lane_wait=spread(rest, delivery.retry_jitter, roll),
         second_look=resources.settings.dns.second_look,
+        on_unknown=claim.message.on_unknown,
     )
 
 
@@ -191,12 +204,11 @@ def _delivery(outcome: Outcome, decision: Decision, message: Message, terms: Ter
 
 
 def _attempt_record(claim: MailClaim, attempted: Attempted) -> AttemptRecord | None:
-    """Return the record of a try; None where nothing was tried."""
-    first = attempted.outcomes[0]
-    if first.verdict in {Verdict.EXPIRED, Verdict.HELD}:
+    """Return the record of a try; None where nothing was tried. Its words are those of the first that was."""
+    tried = [each for each in attempted.outcomes if each.verdict not in _UNTRIED]
+    if not tried:
         return None
-    if first.verdict is Verdict.INTERRUPTED and not first.in_doubt:
-        return None
+    first = tried[0]
     return AttemptRecord(
         started_at=attempted.started_at,
         finished_at=attempted.finished_at,

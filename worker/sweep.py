@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 from app.events import Category
 from app.ids import new_drain_id
+from app.messages import OnUnknown
 from app.spool.lanes import Claim, Closing, Fenced, MailClaim
 from worker.claims.insist import insist
 from worker.outcomes.outcome import Outcome, Verdict
@@ -18,12 +20,15 @@ _CLAIMS_AT_ONCE = 50
 _MESSAGES_AT_ONCE = 200
 
 _LOST = Outcome(
-    Verdict.INTERRUPTED,
+    Verdict.LOST,
     Category.LOCAL,
     None,
-    "the worker that tried was lost; if it had sent everything, a second copy may arrive",
+    "the worker that tried was lost; if it had sent everything, the receiver has the message",
     None,
     in_doubt=True,
+)
+_UNSENT = replace(
+    _LOST, text="the worker that tried was lost before it had sent everything", in_doubt=False
 )
 
 
@@ -36,7 +41,7 @@ async def wake_due(resources: Resources) -> None:
 
 
 async def return_lost_claims(resources: Resources) -> None:
-    """Take over the claims of drains whose lease has ended, and settle them as interrupted."""
+    """Take over the claims of drains whose lease has ended, and settle them as lost."""
     claims = await resources.lanes.take_over([new_drain_id() for _ in range(_CLAIMS_AT_ONCE)])
     for claim in claims:
         try:
@@ -54,12 +59,18 @@ async def end_overdue(resources: Resources) -> None:
 async def _return(claim: Claim, resources: Resources) -> None:
     if isinstance(claim, MailClaim):
         now = resources.clock()
-        lost = Attempted((_LOST,) * len(claim.indexes), (), now, now)
-        await settle(claim, lost, resources, go_on=False)
+        lost = tuple(_lost(claim, index) for index in claim.indexes)
+        await settle(claim, Attempted(lost, (), now, now), resources, go_on=False)
     else:
         waits = [resources.settings.webhooks.retry_after[0]] * len(claim.parcels)
         step = partial(resources.lanes.settle_parcels, claim, waits, Closing(go_on=False))
         await insist(step, resources)
+
+
+def _lost(claim: MailClaim, index: int) -> Outcome:
+    """Tell what became of a recipient whose worker was lost; some messages have it written down."""
+    is_noted = claim.message.on_unknown is OnUnknown.HOLD
+    return _UNSENT if is_noted and index not in claim.doubted else _LOST
 
 
 DUTIES = (return_lost_claims, end_overdue, wake_due)

@@ -11,7 +11,16 @@ from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSche
 from app.events import AttemptRecord, Category, Delivery, Event, EventType, Line
 from app.ids import recipient_id
 from app.messages import Field as Place
-from app.messages import Message, MessageView, Receipt, Recipient, RecipientState, Status
+from app.messages import (
+    Message,
+    MessageView,
+    OnUnknown,
+    Receipt,
+    Recipient,
+    RecipientState,
+    Status,
+    Stream,
+)
 from app.projects.endpoints import Endpoint
 from app.wire import delivery_json, event_json, rfc3339
 
@@ -83,7 +92,7 @@ class DeliveryOut(AnswerModel):
     tls: str | None = Field(description="The protocol, such as `TLSv1.3`; null for plain text.")
     final: bool = Field(description="Whether nothing will change any more.")
     in_doubt: bool = Field(
-        description="The message was sent but the receiver's answer never came; a second copy may follow."
+        description="The message was sent but the receiver's answer never came: it may have the message."
     )
     next_attempt_at: Time | None = Field(description="When it is tried again.")
 
@@ -126,6 +135,8 @@ class MessageOut(AnswerModel):
     subject: str
     tags: list[str]
     metadata: Mapping[str, str]
+    stream: Stream
+    on_unknown: OnUnknown
     size: int = Field(description="Bytes of the message as it is sent.")
     created_at: Time
     expires_at: Time = Field(description="When delivery is given up.")
@@ -142,6 +153,8 @@ class MessageOut(AnswerModel):
             subject=message.subject,
             tags=list(message.tags),
             metadata=message.metadata,
+            stream=message.stream,
+            on_unknown=message.on_unknown,
             size=message.size_bytes,
             created_at=message.created_at,
             expires_at=message.expires_at,

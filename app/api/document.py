@@ -199,6 +199,7 @@ _SUMMARIES: Mapping[EventType, str] = MappingProxyType(
         EventType.DELIVERED: "The receiving system took responsibility",
         EventType.BOUNCED: "The recipient was refused for good",
         EventType.EXPIRED: "The message's time ended before any try succeeded",
+        EventType.UNKNOWN: "The message was sent, but the receiver's answer was lost, and it is not sent again",
     }
 )
 _SIGNATURE: Mapping[str, str] = MappingProxyType(

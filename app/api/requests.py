@@ -30,7 +30,7 @@ from app.errors import FieldError, InvalidRequest
 from app.events import EventType
 from app.mail.content import MAX_CONTENT_TYPE, MAX_FILENAME, Attachment, ContentError
 from app.mail.headers import MAX_VALUE, HeaderError, check_header, is_structured
-from app.messages import Draft
+from app.messages import Draft, OnUnknown, Stream
 from app.projects.urls import MAX_URL
 from app.settings import Settings
 
@@ -134,8 +134,8 @@ class MessageRequest(WireModel):
     reply_to: ManyMailboxes | None = Field(
         default=None, description="Where answers go instead of `from`."
     )
-    subject: Annotated[str, Field(max_length=MAX_LINE), IS_LINE] = Field(
-        default="", description="The subject."
+    subject: Annotated[str, Field(max_length=MAX_LINE), IS_LINE] | None = Field(
+        default=None, description="The subject; empty where it is missing."
     )
     text: Prose | None = Field(default=None, description="The message as plain text.")
     html: Prose | None = Field(default=None, description="The message as HTML.")
@@ -151,6 +151,16 @@ class MessageRequest(WireModel):
     metadata: Metadata | None = Field(
         default=None,
         description="Your own data, at most 4 KB together; events carry it, mails do not.",
+    )
+    stream: Annotated[Stream, Field(strict=False)] | None = Field(
+        default=None,
+        description="`transactional` (where it is missing) for mail that one person waits for, `bulk` for mail "
+        "to many: it never holds the other up.",
+    )
+    on_unknown: Annotated[OnUnknown, Field(strict=False)] | None = Field(
+        default=None,
+        description="What to do when a message was sent but the receiver's answer was lost: `retry` (where it "
+        "is missing) sends it again, and a second copy may arrive; `hold` ends it as `unknown`.",
     )
     expires_in: Annotated[int, Field(ge=1, le=_YEAR_S)] | None = Field(
         default=None, description="Seconds after which delivery is given up. Not with `expires_at`."
@@ -176,13 +186,15 @@ class MessageRequest(WireModel):
             cc=many(self.cc),
             bcc=many(self.bcc),
             reply_to=many(self.reply_to),
-            subject=self.subject,
+            subject=self.subject or "",
             text=self.text,
             html=self.html,
             attachments=tuple(item for item in attachments if isinstance(item, Attachment)),
             headers=tuple((self.headers or {}).items()),
             tags=tuple(self.tags or ()),
             metadata=self.metadata or {},
+            stream=self.stream or Stream.TRANSACTIONAL,
+            on_unknown=self.on_unknown or OnUnknown.RETRY,
             expires_at=_expires_at(self, now),
         )
 

@@ -9,7 +9,7 @@ due:<lane>                  zset   `<message>/<i>` by due time, ms              
 lane:<lane>                 hash   reserved drains, `not_before`, `failures`                  when nothing is due
 drains:<lane>               set    the drains that work on it                                 when empty
 parcels:<lane>              hash   `<message>/<n>` -> sequence, tries and event               when settled
-drain:<drain>               hash   its lane, its turn, the members it claimed, its site       with its lease
+drain:<drain>               hash   its lane, turn, members claimed, site, members in `doubt`  with its lease
 site:<site>                 hash   window, first, most, cohorts, dead_until, turns            a day after use
 slots:<site>                zset   drains that hold a place, lanes invited to one             entry by entry
 waiting:<site>              zset   lanes that wait for a place, in their order                entry by entry

@@ -8,7 +8,7 @@ says afterwards is refused (`Fenced`), so one claim has one sender.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TypeAlias
 
@@ -71,7 +71,8 @@ class MailClaim:
     """Recipients of one message that one drain holds; `indexes` and `states` go together.
 
     `failures` counts how often in a row no host of the lane could be reached. A claim that was taken
-    over comes without the bytes.
+    over comes without the bytes; `doubted` are those of its indexes whose final dot may have been sent, where
+    the message asks to write that down.
     """
 
     lane: MailLane
@@ -82,6 +83,7 @@ class MailClaim:
     message: Message
     raw: bytes
     states: tuple[RecipientState, ...]
+    doubted: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +203,15 @@ class Lanes:
             case _:
                 raise Fenced(claim.drain)
 
+    async def doubt(self, claim: MailClaim, indexes: Sequence[int]) -> bool:
+        """Write down that the final dot is about to be sent for these of the claim's recipients.
+
+        Tells whether the claim is still this drain's. May be repeated, with more of them.
+        """
+        members = " ".join(_member(claim.message.id, index) for index in indexes)
+        noted = await self._redis.run(self._scripts.doubt, claim.drain, claim.turn, members)
+        return as_int(noted) == 1
+
     async def settle(
         self, claim: MailClaim, settlements: Sequence[Settlement], closing: Closing
     ) -> Settled:
@@ -246,9 +257,10 @@ class Lanes:
         """Take over claims whose lease has ended, each under one of the new names `drains`."""
         claims = []
         for item in as_list(await self._redis.run(self._scripts.takeover, *drains)):
-            lane, drain, held = as_list(item)
+            lane, drain, held, doubted = as_list(item)
             try:
                 claim = _claim(parse_lane(as_text(lane)), DrainId(as_text(drain)), held)
+                claim = _with_doubt(claim, as_text(doubted))
             except Unreadable as error:
                 # Its new lease ends too, and perhaps a newer worker is the next to take it over.
                 _log.error("claim_unreadable", lane=as_text(lane), error=str(error))
@@ -326,11 +338,21 @@ def _claim(lane: Lane, drain: DrainId, reply: Reply) -> Claim | None:
         drain=drain,
         turn=as_int(turn),
         failures=as_int(failures),
-        indexes=tuple(int(name.rpartition("/")[2]) for name in names),
+        indexes=tuple(_index(name) for name in names),
         message=MESSAGE.decode(as_bytes(message)),
         raw=as_bytes(raw),
         states=tuple(STATE.decode(as_bytes(state)) for state in states),
     )
+
+
+def _with_doubt(claim: Claim | None, doubted: str) -> Claim | None:
+    if not isinstance(claim, MailClaim):
+        return claim
+    return replace(claim, doubted=frozenset(_index(member) for member in doubted.split()))
+
+
+def _index(member: str) -> int:
+    return int(member.rpartition("/")[2])
 
 
 def _parcel(member: str, value: Reply) -> Parcel:

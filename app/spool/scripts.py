@@ -40,6 +40,7 @@ class Scripts:
     enter: Script
     settle: Script
     settle_parcels: Script
+    doubt: Script
     renew: Script
     takeover: Script
     wake: Script
@@ -61,6 +62,7 @@ class Scripts:
             enter=script("enter"),
             settle=script("settle"),
             settle_parcels=script("settle_parcels"),
+            doubt=script("doubt"),
             renew=script("renew"),
             takeover=script("takeover"),
             wake=script("wake"),

@@ -24,7 +24,7 @@ from tests.fakes.smtp import Mail
 from tests.fakes.valkey import ValkeyServer
 from tests.fakes.waiting import eventually
 
-FINAL = {"delivered", "bounced", "expired"}
+FINAL = {"delivered", "bounced", "expired", "unknown"}
 Answer = dict[str, Json]
 
 
@@ -97,6 +97,11 @@ class Deployment:
     async def attempts(self, message: str) -> list[dict[str, Json]]:
         """Return the attempts of a message."""
         return rows((await self.ask("GET", f"/messages/{message}/attempts"))["data"])
+
+    async def lose_worker(self) -> None:
+        """Kill the worker and start another in its place."""
+        await asyncio.to_thread(self.worker.kill)
+        self.worker.start()
 
     async def ready(self, process: Process, url: str) -> None:
         """Wait until a process that was started answers."""

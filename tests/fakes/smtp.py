@@ -49,6 +49,7 @@ __all__ = [
     "Session",
     "SmtpServer",
     "drop",
+    "halt",
     "hang",
     "hold",
     "reply_then_drop",
@@ -89,6 +90,16 @@ def hold(
             reached.set()
         await event.wait()
         await connection.send(reply)
+
+    return action
+
+
+def halt(reached: asyncio.Event) -> Action:
+    """Say that the step was reached, and answer nothing until the client is gone."""
+
+    async def action(connection: Connection) -> None:
+        reached.set()
+        await connection.until_gone()
 
     return action
 

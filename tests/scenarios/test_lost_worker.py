@@ -5,24 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes.deployment import Deployment, deployed, ledger
+from tests.fakes.deployment import deployed, ledger
 from tests.fakes.dns import DnsServer
-from tests.fakes.smtp import Action, Connection, SmtpServer, hold
-
-
-def reached(event: asyncio.Event) -> Action:
-    """Tell the test that a step was reached, and answer nothing until the client is gone."""
-
-    async def action(connection: Connection) -> None:
-        event.set()
-        await connection.until_gone()
-
-    return action
-
-
-async def kill_and_restart(pillarbox: Deployment) -> None:
-    await asyncio.to_thread(pillarbox.worker.kill)
-    pillarbox.worker.start()
+from tests.fakes.smtp import SmtpServer, halt, hold
 
 
 @pytest.mark.parametrize("pipelining", [True, False])
@@ -37,10 +22,10 @@ async def test_a_worker_killed_at_any_step_loses_nothing_and_doubles_only_after_
         deployed(tmp_path, dns, server.port) as pillarbox,
     ):
         at_step = asyncio.Event()
-        server.act(step, reached(at_step), times=1)
+        server.act(step, halt(at_step), times=1)
         message = await pillarbox.send("ann@example.org")
         await asyncio.wait_for(at_step.wait(), 10)
-        await kill_and_restart(pillarbox)
+        await pillarbox.lose_worker()
         assert await pillarbox.settled(message) == {"ann@example.org": "delivered"}
         assert ledger(server.mails) == {message: 1}
         # What the receiver had whole before the reply was lost is the copy that RFC 1047 speaks of.
@@ -80,7 +65,7 @@ async def test_workers_killed_again_and_again_under_load_lose_nothing(
             accepted += await asyncio.gather(
                 *(pillarbox.send("ann@example.org") for _ in range(40))
             )
-            await kill_and_restart(pillarbox)
+            await pillarbox.lose_worker()
         for message in accepted:
             assert await pillarbox.settled(message) == {"ann@example.org": "delivered"}
         sent = ledger([*server.mails, *server.refused])

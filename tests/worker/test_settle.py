@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from app.events import Category, EventType, Peer
 from app.ids import DrainId
 from app.mail.reply import Reply
-from app.messages import TRANSITIONS, RecipientState, Status, Stream
+from app.messages import TRANSITIONS, OnUnknown, RecipientState, Status, Stream
 from app.spool.lanes import MailClaim, MailLane
 from tests.fakes.letters import PROJECT, Letter
 from worker.outcomes.outcome import Outcome, Verdict
@@ -25,6 +25,7 @@ TERMS = Terms(
     lane_wait=timedelta(seconds=30),
     second_look=timedelta(minutes=15),
 )
+HOLD = replace(TERMS, on_unknown=OnUnknown.HOLD)
 PEER = Peer("mx.example.org", "192.0.2.1")
 
 
@@ -70,7 +71,7 @@ def test_a_mail_that_our_stopping_worker_did_not_send_is_put_back_without_a_trac
 
 
 def test_a_lost_worker_is_told_and_counted_but_is_no_attempt() -> None:
-    lost = outcome(Verdict.INTERRUPTED, in_doubt=True)
+    lost = outcome(Verdict.LOST, in_doubt=True)
     settlement = settlement_of(claim(RecipientState()), 0, lost, TERMS)
     assert (settlement.state.attempts, settlement.state.interruptions) == (0, 1)
     assert settlement.wait == timedelta(0)
@@ -80,9 +81,32 @@ def test_a_lost_worker_is_told_and_counted_but_is_no_attempt() -> None:
 
 
 def test_a_message_that_keeps_losing_workers_is_held_back() -> None:
-    lost = outcome(Verdict.INTERRUPTED, in_doubt=True)
+    lost = outcome(Verdict.LOST, in_doubt=True)
     waits = [decide(lost, RecipientState(interruptions=n), TERMS).wait for n in range(4)]
     assert waits == [timedelta(minutes=m) for m in (0, 1, 5, 5)]
+
+
+def test_a_lost_worker_that_sent_nothing_leaves_no_doubt() -> None:
+    settlement = settlement_of(claim(RecipientState()), 0, outcome(Verdict.LOST), HOLD)
+    assert (settlement.state.status, settlement.state.interruptions) == (Status.DEFERRED, 1)
+    assert settlement.event is not None
+    assert settlement.event.delivery is not None
+    assert not settlement.event.delivery.in_doubt
+
+
+@pytest.mark.parametrize("verdict", [Verdict.DEFERRED, Verdict.LOST])
+@pytest.mark.parametrize("status", [Status.QUEUED, Status.DEFERRED])
+def test_what_may_have_arrived_ends_as_unknown_where_the_message_asks_for_it(
+    verdict: Verdict, status: Status
+) -> None:
+    in_doubt = outcome(verdict, in_doubt=True)
+    settlement = settlement_of(claim(RecipientState(status)), 0, in_doubt, HOLD)
+    assert (settlement.state.status, settlement.state.attempts) == (Status.UNKNOWN, 1)
+    assert settlement.wait is None
+    assert settlement.event is not None
+    assert settlement.event.type is EventType.UNKNOWN
+    assert settlement.event.delivery is not None
+    assert settlement.event.delivery.final
 
 
 @pytest.mark.parametrize("verdict", [Verdict.DEFERRED, Verdict.UNREACHED])

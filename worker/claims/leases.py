@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 
@@ -37,6 +37,10 @@ class Lease:
     def stands(self) -> bool:
         """Tell whether the drain may still send."""
         return time.monotonic() < self._until
+
+    async def may_end(self, _addresses: Sequence[str], /) -> bool:
+        """Tell whether the final dot may be sent: nothing needs to be written down for it."""
+        return self.stands()
 
     def extend(self, asked_at: float) -> None:
         """Stand for another length, counted from the moment before Redis was asked."""

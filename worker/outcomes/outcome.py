@@ -25,7 +25,9 @@ class Verdict(StrEnum):
     HELD = "held"
     """The site takes no more drains now; its lane waits for a place. Nothing was tried."""
     INTERRUPTED = "interrupted"
-    """Our own worker stopped in the middle; `in_doubt` says whether the receiver may have the mail."""
+    """Our own worker stopped, or its claim ended, before everything was sent. Counts nothing."""
+    LOST = "lost"
+    """Our own worker was lost in the middle; `in_doubt` says whether the receiver may have the mail."""
 
 
 @dataclass(frozen=True, slots=True)

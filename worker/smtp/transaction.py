@@ -7,6 +7,7 @@ their order; without it each command waits for the reply to the one before. The 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -28,7 +29,11 @@ class Guard(Protocol):
     """Tells whether we may still send this mail: the claim may be lost by now."""
 
     def stands(self) -> bool:
-        """Tell whether the mail is still ours. Asked right before MAIL FROM and before the final dot."""
+        """Tell whether the mail is still ours. Asked right before MAIL FROM."""
+        ...
+
+    async def may_end(self, addresses: Sequence[str], /) -> bool:
+        """Tell whether the final dot may be sent for these recipients. Asked right before it."""
         ...
 
 
@@ -215,7 +220,8 @@ class _Transaction:
                 raise
             self._give_accepted(self._judged(trouble.reply, Phase.DATA))
             return
-        if self._guard.stands():
+        addresses = [self._envelope.recipients[index] for index in self._accepted]
+        if await self._guard.may_end(addresses):
             self._give_accepted(await self._end(stuffed))
         else:
             self._interrupt()

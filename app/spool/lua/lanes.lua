@@ -41,6 +41,13 @@ local function members_of(drain)
   return members
 end
 
+-- The members whose final dot may have been sent in this turn, as far as their message asks to write that down.
+local function doubted(drain)
+  local found = call('HMGET', K.drain .. drain, 'turn', 'doubt')
+  local turn, members = string.match(found[2] or '', '^(%d+) (.*)$')
+  return turn == found[1] and members or ''
+end
+
 -- End a drain: its lease, its place in the lane, and its place at a site, which goes to the lane that waits for it.
 local function forget_drain(lane, drain, wakes, now)
   local site = call('HGET', K.drain .. drain, 'site')

@@ -1,6 +1,6 @@
 -- Take over the claims of drains whose lease has ended: under a new name, so that nothing the old holder says counts
 -- any more. ARGV: new drain ids, as many as may be taken over.
--- Returns for each: lane, new drain, and its claim without the bytes.
+-- Returns for each: lane, new drain, its claim without the bytes, and the members that the receiver may have.
 
 local now, taken = now_ms(), {}
 for _, old in ipairs(call('ZRANGE', K.leases, '-inf', now, 'BYSCORE', 'LIMIT', 0, #ARGV)) do
@@ -12,7 +12,7 @@ for _, old in ipairs(call('ZRANGE', K.leases, '-inf', now, 'BYSCORE', 'LIMIT', 0
     call('RENAME', K.drain .. old, K.drain .. drain)
     call('ZADD', K.leases, now + POLICY.lease, drain)
     call('SADD', K.drains .. lane, drain)
-    taken[#taken + 1] = { lane, drain, describe(lane, drain, members, values) }
+    taken[#taken + 1] = { lane, drain, describe(lane, drain, members, values), doubted(drain) }
     call('ZREM', K.leases, old)
     call('SREM', K.drains .. lane, old)
   else
