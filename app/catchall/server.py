@@ -56,6 +56,7 @@ class _Handler:
         self._folder = folder
         self._tell = tell
         self._greylisted: set[str] = set()
+        self._unanswered: set[str] = set()
 
     async def handle_EHLO(
         self,
@@ -84,7 +85,7 @@ class _Handler:
             envelope.rcpt_tos.append(address)
         return reply
 
-    async def handle_DATA(self, _server: SMTP, session: Session, envelope: Envelope) -> str:
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         """Keep the mail; a 250 means that its page can be opened."""
         if Special.SPAM in map(special_of, envelope.rcpt_tos):
             return "554 5.7.1 The content was refused, as you asked for"
@@ -95,6 +96,8 @@ class _Handler:
         except OSError as error:
             return f"452 4.3.1 The mailbox cannot write to its folder: {error.strerror}"
         self._tell(arrival)
+        if self._loses_the_answer(envelope) and server.transport:
+            server.transport.close()
         return f"250 2.0.0 Taken as {arrival.id}"
 
     async def _recipient(self, address: str) -> str:
@@ -109,10 +112,17 @@ class _Handler:
             case Special.SLOW:
                 await asyncio.sleep(_SLOWNESS_S)
                 return "250 2.1.5 Taken, slowly"
-            case Special.SPAM | None:
+            case Special.SPAM | Special.UNKNOWN | None:
                 return "250 2.1.5 Taken"
             case _:
                 assert_never(special)
+
+    def _loses_the_answer(self, envelope: Envelope) -> bool:
+        """Tell whether this mail's answer gets lost: each first one to such an address, not each second."""
+        unknown = {to for to in envelope.rcpt_tos if special_of(to) is Special.UNKNOWN}
+        is_first = not unknown <= self._unanswered
+        self._unanswered ^= unknown
+        return is_first
 
     def _greylist(self, address: str) -> str:
         """Refuse every first try, accept every second one."""

@@ -20,6 +20,8 @@ class Special(StrEnum):
     """The content is refused after the final dot: 554 5.7.1, for all recipients of the mail."""
     SLOW = "slow"
     """Taken, but only after five seconds."""
+    UNKNOWN = "unknown"
+    """Taken, but the connection breaks before the answer; the second time it is answered."""
 
 
 MEANINGS: Mapping[Special, str] = MappingProxyType(
@@ -29,6 +31,7 @@ MEANINGS: Mapping[Special, str] = MappingProxyType(
         Special.FULL: "refused for good: mailbox full (554 5.2.2)",
         Special.SPAM: "refused after the content was sent (554 5.7.1)",
         Special.SLOW: "taken after five seconds",
+        Special.UNKNOWN: "taken, but the answer is lost; sent again unless on_unknown is hold",
     }
 )
 """What happens to a mail for each, in words for the page and the terminal."""

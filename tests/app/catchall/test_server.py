@@ -159,6 +159,15 @@ async def test_a_slow_address_is_taken(mailbox: Mailbox) -> None:
     assert mailbox.folder.newest(1)[0].recipients == ("slow@example.net",)
 
 
+async def test_the_answer_of_an_unknown_address_is_lost_and_comes_the_second_time(
+    mailbox: Mailbox,
+) -> None:
+    with pytest.raises(smtplib.SMTPServerDisconnected):
+        await mailbox.send("unknown@example.net")
+    await mailbox.send("unknown@example.net")
+    assert len(mailbox.folder.newest(9)) == 2
+
+
 async def test_a_folder_that_takes_no_mail_is_a_temporary_refusal(mailbox: Mailbox) -> None:
     mailbox.folder.directory.rmdir()
     with pytest.raises(smtplib.SMTPDataError, match=r"452.*4\.3\.1"):
