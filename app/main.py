@@ -65,8 +65,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_exception_handler(PillarboxError, on_domain_error)
     app.add_exception_handler(HTTPException, on_http_error)
     app.add_exception_handler(RequestValidationError, on_parameter_error)
-    for resource in (messages, endpoints, health_routes):
-        app.include_router(resource.router)
+    for router in (messages.sending, messages.router, endpoints.router, health_routes.router):
+        app.include_router(router)
     if settings.mailbox.directory:
         app.include_router(mailbox_router(settings.mailbox.directory), include_in_schema=False)
     return app

@@ -1,23 +1,31 @@
-"""What routes ask for: the parts that the process was built with, the caller, and the checked body."""
+"""What routes ask for: the parts that the process was built with, the caller, and the checked body.
+
+Most routes declare what they need and FastAPI finds it. For the route that every message takes this
+would cost more time than checking the message does, so it is `Direct`: it gets the request and asks here.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, TypeAlias, TypeVar
 
-from fastapi import Depends, Header, Path, Request, Security
+from fastapi import Depends, Path, Request, Response, Security
 from fastapi.openapi.models import HTTPBearer
+from fastapi.routing import APIRoute
 from fastapi.security import SecurityScopes
 from fastapi.security.base import SecurityBase
 from pydantic import BaseModel, ValidationError
 
 from app.accept import Acceptor
 from app.api.body import THREAD_ABOVE_BYTES, parse_json, read_body
+from app.api.document import KEY_HEADER, KEY_PATTERN
 from app.api.pointers import field_errors
+from app.api.problems import InvalidHeader
 from app.api.requests import EndpointRequest, MessageRequest
 from app.errors import InvalidRequest
 from app.ids import EndpointId, MessageId
@@ -44,9 +52,31 @@ class Services:
     health: Health
 
 
-async def _services(request: Request) -> Services:
+class Direct(APIRoute):
+    """A route whose function takes the request and returns the whole answer.
+
+    What it asks for stands in its `openapi_extra`, since FastAPI cannot see it.
+    """
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[object, object, Response]]:
+        """Return the function, with nothing around it."""
+        answer: Callable[[Request], Coroutine[object, object, Response]] = self.endpoint
+        return answer
+
+
+async def services_of(request: Request) -> Services:
+    """Return the parts of this process."""
     services: Services = request.app.state.services
     return services
+
+
+async def identify(request: Request, *scopes: Scope) -> Caller:
+    """Return the caller, whose key has all `scopes`. Raises Unauthenticated, Forbidden, or SpoolError."""
+    services = await services_of(request)
+    caller = await services.doorman.identify(request.headers.get("authorization"))
+    for scope in scopes:
+        caller.require(scope)
+    return caller
 
 
 class BearerKey(SecurityBase):
@@ -56,12 +86,8 @@ class BearerKey(SecurityBase):
     scheme_name = "api_key"
 
     async def __call__(self, request: Request, wanted: SecurityScopes) -> Caller:
-        """Return the caller. Raises Unauthenticated, Forbidden, or SpoolError."""
-        services = await _services(request)
-        caller = await services.doorman.identify(request.headers.get("authorization"))
-        for scope in wanted.scopes:
-            caller.require(Scope(scope))
-        return caller
+        """Return the caller. Raises what `identify` does."""
+        return await identify(request, *map(Scope, wanted.scopes))
 
 
 _bearer = BearerKey()
@@ -69,39 +95,32 @@ _bearer = BearerKey()
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """A checked request to send, with the key that makes a repetition of it safe."""
+    """A request to send, as it came, with the key that makes a repetition of it safe."""
 
-    draft: Draft
+    body: bytes
     idempotency: Idempotency | None
 
+    async def draft(self, settings: Settings) -> Draft:
+        """Check every field. Raises MalformedJson, InvalidRequest, or TooLarge."""
 
-async def _submission(
-    request: Request,
-    idempotency_key: Annotated[
-        str | None,
-        Header(
-            alias="Idempotency-Key",
-            pattern=r"^[!-~]{1,256}$",
-            description=(
-                "Makes a repetition safe: with the same key and body, the first answer is given again "
-                "for 24 hours, and nothing is sent twice."
-            ),
-        ),
-    ] = None,
-) -> Submission:
-    services = await _services(request)
+        def read() -> Draft:
+            return _parsed(MessageRequest, self.body).to_draft(datetime.now(UTC), settings)
+
+        return await _beside_the_loop_if_large(read, self.body)
+
+
+async def submission(request: Request) -> Submission:
+    """Read the body and its idempotency key. Raises UnsupportedMediaType, TooLarge, or InvalidHeader."""
+    key = request.headers.get(KEY_HEADER)
+    if key is not None and not re.fullmatch(KEY_PATTERN, key):
+        raise InvalidHeader(f"{KEY_HEADER}: must be 1 to 256 visible ASCII characters")
+    services = await services_of(request)
     body = await read_body(request, services.settings.api.max_body_bytes)
-
-    def read() -> Submission:
-        form = _parsed(MessageRequest, body)
-        draft = form.to_draft(datetime.now(UTC), services.settings)
-        return Submission(draft, _idempotency(idempotency_key, body))
-
-    return await _beside_the_loop_if_large(read, body)
+    return Submission(body, Idempotency(key, hashlib.sha256(body).digest()) if key else None)
 
 
 async def _endpoint_request(request: Request) -> EndpointRequest:
-    services = await _services(request)
+    services = await services_of(request)
     body = await read_body(request, services.settings.api.max_body_bytes)
     return await _beside_the_loop_if_large(lambda: _parsed(EndpointRequest, body), body)
 
@@ -118,15 +137,9 @@ def _parsed(form: type[Model], body: bytes) -> Model:
         raise InvalidRequest(field_errors(error, document)) from error
 
 
-def _idempotency(key: str | None, body: bytes) -> Idempotency | None:
-    return Idempotency(key, hashlib.sha256(body).digest()) if key else None
-
-
-Parts: TypeAlias = Annotated[Services, Depends(_services)]
-Sender: TypeAlias = Annotated[Caller, Security(_bearer, scopes=[Scope.SEND])]
+Parts: TypeAlias = Annotated[Services, Depends(services_of)]
 Reader: TypeAlias = Annotated[Caller, Security(_bearer, scopes=[Scope.READ])]
 Manager: TypeAlias = Annotated[Caller, Security(_bearer, scopes=[Scope.MANAGE])]
-SentMessage: TypeAlias = Annotated[Submission, Depends(_submission)]
 SentEndpoint: TypeAlias = Annotated[EndpointRequest, Depends(_endpoint_request)]
 MessagePath: TypeAlias = Annotated[MessageId, Path(pattern=r"^msg_[0-9a-f]{32}$")]
 EndpointPath: TypeAlias = Annotated[EndpointId, Path(pattern=r"^end_[0-9a-f]{32}$")]

@@ -23,6 +23,7 @@ from app.api.answers import ProblemOut
 from app.api.problems import KINDS, MEDIA_TYPE
 from app.api.requests import EndpointRequest, MessageRequest
 from app.events import EventType
+from app.projects.keys import Scope
 from app.wire import Json
 
 Call: TypeAlias = Literal["send", "create", "list", "read", "ready"]
@@ -39,6 +40,15 @@ it must, and tells your application by webhook what became of every recipient.
 * Errors: `application/problem+json` (RFC 9457) with a stable `code`; `errors[]` names fields by JSON pointer.
 * Times: RFC 3339 in UTC. Unknown fields are refused.
 """
+
+KEY_HEADER = "Idempotency-Key"
+"""The header field that makes a repetition safe."""
+KEY_PATTERN = r"^[!-~]{1,256}$"
+"""What it may hold."""
+_KEY_TEXT = (
+    "Makes a repetition safe: with the same key and body, the first answer is given again "
+    "for 24 hours, and nothing is sent twice."
+)
 
 _KEYED = ("unauthenticated", "forbidden")
 _STORED = ("spool_unavailable",)
@@ -100,6 +110,20 @@ def body_of(model: type[BaseModel]) -> dict[str, Json]:
     """Return the part of an operation that says its body is `model`."""
     schema: Json = {"$ref": f"#/components/schemas/{model.__name__}"}
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
+def sent_by(scope: Scope, model: type[BaseModel]) -> dict[str, Json]:
+    """Return the part of an operation that says it takes `model`, once per idempotency key, with this scope."""
+    schema: Json = {
+        "anyOf": [{"type": "string", "pattern": KEY_PATTERN}, {"type": "null"}],
+        "description": _KEY_TEXT,
+    }
+    header: dict[str, Json] = {"name": KEY_HEADER, "in": "header", "required": False}
+    return {
+        "security": [{"api_key": [scope.value]}],
+        "parameters": [{**header, "schema": schema, "description": _KEY_TEXT}],
+        **body_of(model),
+    }
 
 
 class Api(FastAPI):

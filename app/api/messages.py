@@ -4,32 +4,49 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 
 from app.api.answers import Accepted, AttemptList, EventList, MessageOut
-from app.api.deps import MessagePath, Parts, Reader, Sender, SentMessage
-from app.api.document import body_of, problems, replayed_header
+from app.api.deps import (
+    Direct,
+    MessagePath,
+    Parts,
+    Reader,
+    identify,
+    services_of,
+    submission,
+)
+from app.api.document import problems, replayed_header, sent_by
 from app.api.requests import MessageRequest
+from app.messages import Receipt
+from app.projects.keys import Scope
 
 router = APIRouter(prefix="/messages", tags=["messages"])
+sending = APIRouter(prefix="/messages", tags=["messages"], route_class=Direct)
 
 
-@router.post(
+@sending.post(
     "",
     operation_id="send_message",
     summary="Send a message",
     response_description="The message is on disk.",
     status_code=HTTPStatus.ACCEPTED,
     responses=problems("send", replayed_header()),
-    openapi_extra=body_of(MessageRequest),
+    response_model=Accepted,
+    openapi_extra=sent_by(Scope.SEND, MessageRequest),
 )
-async def send_message(
-    caller: Sender, sent: SentMessage, parts: Parts, response: Response
-) -> Accepted:
+async def send_message(request: Request) -> Response:
     """Accept a message: when this answers 202, the message is on disk and will be delivered or reported."""
-    receipt = await parts.acceptor.accept(sent.draft, caller, sent.idempotency)
-    response.headers.update({"Idempotent-Replayed": "true"} if receipt.replayed else {})
-    return Accepted.of(receipt)
+    parts, caller = await services_of(request), await identify(request, Scope.SEND)
+    sent = await submission(request)
+    draft = await sent.draft(parts.settings)
+    return _accepted(await parts.acceptor.accept(draft, caller, sent.idempotency))
+
+
+def _accepted(receipt: Receipt) -> Response:
+    headers = {"Idempotent-Replayed": "true"} if receipt.replayed else None
+    text = Accepted.of(receipt).model_dump_json()
+    return Response(text, HTTPStatus.ACCEPTED, headers, "application/json")
 
 
 @router.get(
