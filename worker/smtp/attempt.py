@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from app.events import Category, Line, Peer
@@ -88,6 +88,7 @@ class _Attempt:
         self._open = tuple(range(len(envelope.recipients)))
         self._cancellations = _cancellations()
         self._peer: Peer | None = None
+        self._missed_a_host = False
 
     @property
     def is_over(self) -> bool:
@@ -95,9 +96,7 @@ class _Attempt:
         return not self._open or self._is_cancelled()
 
     def outcomes(self) -> tuple[Outcome, ...]:
-        return tuple(
-            [self._outcomes.get(index, _UNTRIED) for index in range(len(self._envelope.recipients))]
-        )
+        return tuple([self._outcome(index) for index in range(len(self._envelope.recipients))])
 
     def run_out(self) -> None:
         """Note that the time of the whole attempt was up before those left over had a verdict."""
@@ -108,36 +107,45 @@ class _Attempt:
     async def visit(self, host: Host) -> bool:
         """Try one host; tell whether there was a session with it."""
         self._peer = Peer(host.name, host.address)
-        session = self._pool.take(host)
-        if session is not None:
-            session.dialogue.note_in(self.transcript)
-            if await self._converse(session) or self._is_cancelled():
+        kept = self._pool.take(host)
+        if kept is not None:
+            kept.dialogue.note_in(self.transcript)
+            before = len(self._open)
+            goes_on = await self._converse(kept)
+            # A kept session that settled nothing had enough: a fresh one with the same host may do.
+            if self._is_cancelled() or (len(self._open) < before and not goes_on):
                 return True
         try:
-            session = await self._pool.open(host, self.transcript)
+            while await self._converse(await self._pool.open(host, self.transcript)):
+                pass
         except Trouble as trouble:
             unreached = trouble.unreached(self._peer)
             self._note(tuple(Result(unreached, Next.ELSEWHERE) for _ in self._open))
             return False
-        await self._converse(session)
         return True
 
     async def _converse(self, session: Session) -> bool:
-        """Use a session for all that it can do; tell whether that settled anything.
-
-        If not, and the session was a kept one, then it is the session that had enough: a fresh one
-        with the same host may do.
-        """
+        """Use a session for all that it can do; tell whether the host takes the rest in a fresh one."""
         before = len(self._open)
         try:
-            while self._note(await transact(session, self._rest(), self._guard, self._timeouts)):
-                if not session.dialogue.is_usable or self._is_cancelled():
+            while wants_more := self._note(
+                await transact(session, self._rest(), self._guard, self._timeouts)
+            ):
+                if self._pool.is_spent(session) or self._is_cancelled():
                     break
         except BaseException:
             session.dialogue.abort()
             raise
         self._pool.give(session)
-        return len(self._open) < before
+        return wants_more and len(self._open) < before and not self._is_cancelled()
+
+    def _outcome(self, index: int) -> Outcome:
+        """Return what a recipient comes to; what one host lacks, one that was not reached may have."""
+        outcome = self._outcomes.get(index, _UNTRIED)
+        is_our_own = outcome.verdict is Verdict.BOUNCED and outcome.reply is None
+        if is_our_own and self._missed_a_host:
+            return replace(outcome, verdict=Verdict.DEFERRED)
+        return outcome
 
     def _rest(self) -> Envelope:
         if len(self._open) == len(self._envelope.recipients):
@@ -149,6 +157,7 @@ class _Attempt:
         """Keep the results of the open recipients; tell whether this session should go on with some."""
         still_open: list[int] = []
         for index, result in zip(self._open, results, strict=True):
+            self._missed_a_host |= result.outcome.verdict is Verdict.UNREACHED
             known = self._outcomes.get(index)
             if known is None or _weight(result.outcome) >= _weight(known):
                 self._outcomes[index] = result.outcome

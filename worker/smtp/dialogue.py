@@ -60,7 +60,7 @@ class Dialogue(asyncio.Protocol):
         self.check()
         self._reader.transcript.sent(commands)
         self._owed += len(commands)
-        self._transport.write("".join([f"{command}\r\n" for command in commands]).encode("ascii"))
+        self._transport.write("".join([f"{command}\r\n" for command in commands]).encode())
 
     async def reply(self, seconds: float) -> Reply:
         """Return the reply to the oldest unanswered command. Raises Trouble."""

@@ -71,7 +71,7 @@ class Pool:
 
     def give(self, session: Session) -> None:
         """Keep a session that is not used now, or part from it if it can carry no more."""
-        if session.mails >= self._limit(session) or not session.dialogue.is_usable:
+        if self.is_spent(session):
             self._part(session)
             return
         if len(self._ends) >= _MOST_KEPT:
@@ -81,8 +81,10 @@ class Pool:
         loop = asyncio.get_running_loop()
         self._ends[session] = loop.call_later(self._idle_seconds, self._dismiss, session)
 
-    def _limit(self, session: Session) -> int:
-        return min(self._most_mails, session.features.most_mails or self._most_mails)
+    def is_spent(self, session: Session) -> bool:
+        """Tell whether a session can carry no further mail."""
+        most = min(self._most_mails, session.features.most_mails or self._most_mails)
+        return session.mails >= most or not session.dialogue.is_usable
 
     def _dismiss(self, session: Session) -> None:
         self._forget(session)

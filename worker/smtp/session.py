@@ -22,24 +22,28 @@ from worker.smtp.transcript import Transcript
 from worker.smtp.trouble import Trouble
 
 _NUMBER = re.compile(r"[1-9][0-9]{0,17}")
+_LIMITS_OF_MAILS = ("MAILMAX", "RCPTDOMAINMAX")
 
 
 @dataclass(frozen=True, slots=True)
 class Features:
     """What a host offers in its last EHLO, as far as we use it; None means no limit is named.
 
-    Malformed offers count as not made.
+    Malformed offers count as not made. ENHANCEDSTATUSCODES is not among them: a well-formed code that
+    agrees with its reply is believed whoever sends it, since greetings come before any offer.
     """
 
     pipelining: bool = False
     size: bool = False
+    eight_bits: bool = False
+    utf8: bool = False
     most_bytes: int | None = None
     most_recipients: int | None = None
     most_mails: int | None = None
 
     @classmethod
     def of(cls, extensions: Mapping[str, str], greeting: Reply) -> Features:
-        """Read the extensions (lower-case keywords) of RFC 2920, RFC 1870 and RFC 9422."""
+        """Read the extensions (lower-case keywords) of RFC 2920, 1870, 6152, 6531 and 9422."""
         limits = dict(
             limit.partition("=")[::2] for limit in extensions.get("limits", "").upper().split()
         )
@@ -47,9 +51,15 @@ class Features:
             # A firewall that masks its greeting with asterisks breaks pipelining.
             pipelining="pipelining" in extensions and "**" not in greeting.text,
             size="size" in extensions,
+            eight_bits="8bitmime" in extensions,
+            utf8="smtputf8" in extensions,
             most_bytes=_number(extensions.get("size", "")),
             most_recipients=_number(limits.get("RCPTMAX", "")),
-            most_mails=_number(limits.get("MAILMAX", "")),
+            # A transaction of ours names one domain, so no more mails name no more domains.
+            most_mails=min(
+                filter(None, (_number(limits.get(name, "")) for name in _LIMITS_OF_MAILS)),
+                default=None,
+            ),
         )
 
 

@@ -104,7 +104,10 @@ class _Transaction:
         self.fill(Result(trouble.unreached(self._session.peer), Next.ELSEWHERE))
 
     async def run(self) -> None:
-        if self._is_too_large():
+        if lack := self._lack():
+            # Another host of the domain may have what this one lacks.
+            unfit = self._outcome(Verdict.BOUNCED, Category.CONTENT, lack)
+            self.fill(Result(unfit, Next.ELSEWHERE))
             return
         await self._reset()
         if not self._guard.stands():
@@ -115,15 +118,20 @@ class _Transaction:
             await self._deliver()
         self._sort_rest()
 
-    def _is_too_large(self) -> bool:
-        """RFC 1870 §6.2: do not send what the other side says it will not take."""
-        most = self._session.features.most_bytes
-        size = len(self._envelope.message)
-        if most is None or size <= most:
-            return False
-        text = f"5.3.4 the message has {size} bytes, and {self._session.peer.host} takes at most {most}"
-        self.fill(Result(self._outcome(Verdict.BOUNCED, Category.CONTENT, text)))
-        return True
+    def _lack(self) -> str:
+        """Say what the message needs that this host does not offer; "" if nothing.
+
+        The message is signed, so it cannot be made to fit (RFC 1870 §6.2, RFC 6152 §3, RFC 6531 §3.2).
+        """
+        features, host, envelope = self._session.features, self._session.peer.host, self._envelope
+        size, most = len(envelope.message), self._session.features.most_bytes
+        if most is not None and size > most:
+            return f"5.3.4 the message has {size} bytes, and {host} takes at most {most}"
+        if not features.utf8 and envelope.needs_utf8():
+            return f"5.6.7 an address or header is not ASCII, and {host} does not offer SMTPUTF8"
+        if not features.eight_bits and envelope.has_eight_bits():
+            return f"5.6.3 the message has 8-bit bytes, and {host} does not offer 8BITMIME"
+        return ""
 
     def _interrupt(self) -> None:
         self._dialogue.abort()
@@ -149,12 +157,17 @@ class _Transaction:
 
     def _commands(self) -> list[str]:
         envelope = self._envelope
-        size = f" SIZE={len(envelope.message)}" if self._session.features.size else ""
         return [
-            f"MAIL FROM:<{envelope.mail_from}>{size}",
+            f"MAIL FROM:<{envelope.mail_from}>{self._parameters()}",
             *[f"RCPT TO:<{envelope.recipients[index]}>" for index in self._taken],
             "DATA",
         ]
+
+    def _parameters(self) -> str:
+        """Return what MAIL FROM says of the message: nothing that was not offered or is not needed."""
+        size = f" SIZE={len(self._envelope.message)}" if self._session.features.size else ""
+        body = " BODY=8BITMIME" if self._envelope.has_eight_bits() else ""
+        return f"{size}{body}{' SMTPUTF8' if self._envelope.needs_utf8() else ''}"
 
     async def _reset(self) -> None:
         if self._session.needs_reset:
