@@ -121,6 +121,8 @@ class DeliverySettings(_Group):
     """Our name in EHLO: a name that resolves to the sending address (RFC 5321 §4.1.1.1)."""
     allowed_networks: tuple[Network, ...] = ()
     """Private or loopback networks that mail may nevertheless be sent to."""
+    own_hosts: tuple[str, ...] = ()
+    """Our own exchangers, if they pass mail on to Pillarbox: they and those behind them get none."""
     catch_all: str | None = None
     """`host:port` that takes every mail instead of the recipient's MX; for development."""
     retry_after: tuple[Seconds, ...] = tuple(

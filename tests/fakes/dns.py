@@ -14,6 +14,10 @@ types or one, and goes away with `heal`:
     dns.trouble("example.org", Trouble.SERVFAIL)
     dns.trouble("mx1.example.org", Trouble.SILENCE, "AAAA")
 
+Whole answers can be made by a function, which returns the bytes for a question or None for silence:
+
+    dns.script = lambda question: bytes(question.reply().pack())
+
 `dns.questions[("example.org", "MX")]` counts what was asked, by UDP and TCP together. The TTL is 0
 unless `ttl` says otherwise, so that nothing is cached.
 """
@@ -22,6 +26,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
 from enum import StrEnum
 from ipaddress import IPv6Address
 from types import TracebackType
@@ -51,12 +56,20 @@ class Trouble(StrEnum):
     """The server could not find out."""
     REFUSED = "refused"
     """The server does not want to."""
+    FORMERR = "formerr"
+    """The server does not understand the question."""
+    NOTIMP = "notimp"
+    """The server cannot answer such questions."""
     SILENCE = "silence"
     """No answer comes."""
     GARBAGE = "garbage"
     """Bytes that are no DNS message come."""
     TRUNCATED = "truncated"
     """The answer by UDP is cut off (TC); that by TCP is whole."""
+    TRUNCATED_GARBAGE = "truncated garbage"
+    """The answer by UDP is cut off, and by TCP come bytes that are no DNS message."""
+    TRUNCATED_SILENCE = "truncated silence"
+    """The answer by UDP is cut off, and by TCP comes none."""
     OTHER_ID = "other id"
     """The answer has an id that was not asked with, as one from an attacker has."""
 
@@ -71,6 +84,7 @@ class DnsServer:
         self.zone: dict[tuple[str, str], Records] = {}
         self.questions: Counter[tuple[str, str]] = Counter()
         self.tcp_questions = 0
+        self.script: Callable[[DNSRecord], bytes | None] | None = None
         self._troubles: dict[tuple[str, str], Trouble] = {}
         self._udp: asyncio.DatagramTransport | None = None
         self._tcp: asyncio.Server | None = None
@@ -145,6 +159,8 @@ class DnsServer:
         kind = QTYPE.get(question.q.qtype)
         self.questions[name, kind] += 1
         self.tcp_questions += is_tcp
+        if self.script:
+            return self.script(question)
         trouble = self._troubles.get((name, kind)) or self._troubles.get((name, "*"))
         response = self._response(question, name, kind)
         if trouble is not None:
@@ -215,10 +231,14 @@ def _troubled(response: DNSRecord, trouble: Trouble, *, is_tcp: bool) -> bytes |
             return None
         case Trouble.GARBAGE:
             return b"\xff" * 40
-        case Trouble.SERVFAIL | Trouble.REFUSED:
+        case Trouble.TRUNCATED_SILENCE if is_tcp:
+            return None
+        case Trouble.TRUNCATED_GARBAGE if is_tcp:
+            return b"\xff" * 40
+        case Trouble.SERVFAIL | Trouble.REFUSED | Trouble.FORMERR | Trouble.NOTIMP:
             response.rr, response.auth = [], []
             response.header.rcode = getattr(RCODE, trouble.name)
-        case Trouble.TRUNCATED if not is_tcp:
+        case _ if "truncated" in trouble and not is_tcp:
             response.rr = []
             response.header.tc = 1
         case Trouble.OTHER_ID:

@@ -1,8 +1,4 @@
-"""Which hosts take mail for a domain (RFC 5321 §5.1), in the order they are tried.
-
-Pillarbox takes no mail by SMTP, so it is never itself among the exchangers, and the rule on own names
-in the list does not apply.
-"""
+"""Which hosts take mail for a domain (RFC 5321 §5.1), in the order they are tried."""
 
 from __future__ import annotations
 
@@ -25,6 +21,7 @@ from worker.routing.hosts import Host, Route
 from worker.routing.resolver import Resolver
 
 _MOST_EXCHANGERS = 20
+_MOST_EQUALS = 40
 _FAR_AWAY = ("2001:500:2::c", 53)
 _KEPT_SECONDS = 1.0
 _MOST_KEPT = 10_000
@@ -67,6 +64,7 @@ class Router:
         self._port = settings.smtp_port
         self._allowed = settings.allowed_networks
         self._most_addresses = settings.addresses_per_attempt
+        self._own = frozenset(name.lower().strip(".") for name in settings.own_hosts)
         self._catch_all = _parse_catch_all(settings.catch_all) if settings.catch_all else None
         self._random = randomness or Random()
         is_connected = _reaches_ipv6() if has_ipv6 is None else has_ipv6
@@ -107,8 +105,11 @@ class Router:
         self._ways[domain] = way
 
     def _ordered(self, way: _Way) -> Route:
-        hosts = chain.from_iterable(self._mixed(group) for group in way.groups)
-        return tuple(islice(hosts, self._most_addresses))
+        """Return the hosts to try, each address once: what it did not take it takes under no other name."""
+        by_address: dict[str, Host] = {}
+        for host in chain.from_iterable(self._mixed(group) for group in way.groups):
+            by_address.setdefault(host.address, host)
+        return tuple(islice(by_address.values(), self._most_addresses))
 
     async def _find(self, domain: str) -> _Way | Outcome:
         answer = await self._resolver.exchangers(domain)
@@ -135,6 +136,11 @@ class Router:
             return _bounced(
                 f"5.1.10 the domain {domain} takes no mail (null MX)", Category.RECIPIENT
             )
+        exchangers = self._without_us(exchangers)
+        if not exchangers:
+            return _bounced(
+                f"5.4.6 mail for {domain} would come back to ourselves", Category.NETWORK
+            )
         self._random.shuffle(exchangers)
         exchangers.sort(key=_preference)
         found: list[_Addresses] = []
@@ -142,13 +148,21 @@ class Router:
         for _, equals in groupby(exchangers[:_MOST_EXCHANGERS], key=_preference):
             addresses = await asyncio.gather(*map(self._look_up, equals))
             found += addresses
-            groups.append(tuple(chain.from_iterable(each.hosts for each in addresses)))
+            hosts = tuple(chain.from_iterable(each.hosts for each in addresses))
+            groups.append(self._mixed(hosts)[:_MOST_EQUALS])
             if sum(map(len, groups)) >= self._most_addresses:
                 break
         if not any(groups):
             return _no_way(domain, found)
         ttl = min(_KEPT_SECONDS, answer.ttl, *(each.ttl for each in found))
         return _Way(tuple(groups), time.monotonic() + ttl)
+
+    def _without_us(self, exchangers: list[Exchanger]) -> list[Exchanger]:
+        """Leave out ourselves and those that are no nearer: mail would go round (RFC 5321 §5.1)."""
+        ours = [record.preference for record in exchangers if record.name in self._own]
+        if not ours:
+            return exchangers
+        return [record for record in exchangers if record.preference < min(ours)]
 
     def _mixed(self, hosts: Route) -> Route:
         """Shuffle equals (RFC 5321 §5.1) and let the families alternate, since one of them may lead nowhere."""

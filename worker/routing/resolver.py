@@ -129,6 +129,8 @@ class Resolver:
                 return NoSuchName(chain.minimum_ttl)
             if chain.answer is not None:
                 return Found(read(chain.answer), chain.minimum_ttl)
+            if not chain.cnames and not _is_denied(response) and _is_beside_the_point(response):
+                return Failed("the answer is to another question, or names other servers to ask")
             if not chain.cnames or _is_denied(response):
                 return NoData(chain.minimum_ttl)
 
@@ -172,6 +174,12 @@ class Resolver:
 
 def _is_denied(response: dns.message.Message) -> bool:
     return any(rrset.rdtype == dns.rdatatype.SOA for rrset in response.authority)
+
+
+def _is_beside_the_point(response: dns.message.Message) -> bool:
+    """Tell a referral, or records that were not asked for, from a name without records (RFC 2308 §2.2)."""
+    has_referral = any(rrset.rdtype == dns.rdatatype.NS for rrset in response.authority)
+    return has_referral or bool(response.answer)
 
 
 def _read_exchangers(records: dns.rrset.RRset) -> tuple[Exchanger, ...]:
