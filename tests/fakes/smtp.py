@@ -12,7 +12,7 @@ It can be told to answer a command otherwise, always or a few times, whole or br
     server.reply("RCPT", "550 5.1.1 No such user", when="nobody@")
     server.reply("DATA", "451 Later", times=1)
     server.reply("MAIL", b"250 a\r\n250 b\r\n")   # bytes go out as they are
-    server.act("DOT", drop)                       # close without a word; or reset, hang, hold(event)
+    server.act("DOT", drop)                       # close without a word; or reset, half_close, hang, hold(event)
     server.act("GREETING", reply_then_drop("554 Go away"))
 
 The steps are GREETING, the verbs (EHLO, HELO, STARTTLS, MAIL, RCPT, DATA, RSET, NOOP, QUIT), and DOT,
@@ -50,6 +50,7 @@ __all__ = [
     "SmtpServer",
     "drop",
     "halt",
+    "half_close",
     "hang",
     "hold",
     "reply_then_drop",
@@ -70,6 +71,12 @@ async def drop(connection: Connection) -> None:
 async def reset(connection: Connection) -> None:
     """Break the connection."""
     connection.reset()
+
+
+async def half_close(connection: Connection) -> None:
+    """End our direction only, and go on reading."""
+    connection.end_writing()
+    await connection.until_gone()
 
 
 async def hang(connection: Connection) -> None:

@@ -100,6 +100,10 @@ class Connection:
         assert isinstance(transport, asyncio.ReadTransport)
         transport.pause_reading()
 
+    def end_writing(self) -> None:
+        """Say that nothing more will come (TCP FIN), without closing; not possible under TLS."""
+        self._writer.write_eof()
+
     def close(self) -> None:
         """Close the connection in good order."""
         self._writer.close()

@@ -140,10 +140,10 @@ class _Attempt:
         return wants_more and len(self._open) < before and not self._is_cancelled()
 
     def _outcome(self, index: int) -> Outcome:
-        """Return what a recipient comes to; what one host lacks, one that was not reached may have."""
+        """Return what a recipient comes to: no bounce if a host that may not share it was not reached."""
         outcome = self._outcomes.get(index, _UNTRIED)
-        is_our_own = outcome.verdict is Verdict.BOUNCED and outcome.reply is None
-        if is_our_own and self._missed_a_host:
+        is_bounce = outcome.verdict is Verdict.BOUNCED
+        if is_bounce and self._missed_a_host and index in self._open:
             return replace(outcome, verdict=Verdict.DEFERRED)
         return outcome
 

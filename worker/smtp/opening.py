@@ -131,6 +131,8 @@ class Opening:
             await self._client.starttls(timeout=self._timeouts.ehlo)
             return await self.hello()
         except (aiosmtplib.SMTPException, OSError, ValueError) as error:
+            if self._reply().code == 421:
+                raise Trouble.closing(self._reply()) from error
             raise self._protocol.trouble or TlsTrouble(f"no TLS: {error}") from error
         except Trouble as trouble:
             # TLS 1.3 servers tell of a failed handshake only after we think it is done.

@@ -22,6 +22,7 @@ from worker.smtp.session import Session
 from worker.smtp.timeouts import Timeouts
 from worker.smtp.trouble import Trouble
 
+_ABOUT_THE_SENDER = frozenset({Category.AUTHENTICATION, Category.POLICY, Category.REPUTATION})
 _LEADING_DOT = re.compile(rb"\n[.]")
 
 
@@ -288,12 +289,13 @@ class _Transaction:
         if judgement.verdict is Verdict.UNREACHED:
             raise Trouble.from_reply(f"{reply.code} is no answer to {phase.upper()}", reply, phase)
         outcome = Outcome(judgement.verdict, judgement.category, reply, "", self._session.peer)
-        return Result(outcome, Next.ELSEWHERE if self._wants_ipv4(reply) else Next.NOTHING)
+        return Result(outcome, Next.ELSEWHERE if self._wants_ipv4(outcome) else Next.NOTHING)
 
-    def _wants_ipv4(self, reply: Reply) -> bool:
-        """Tell whether only our IPv6 address is refused, for having no name (RFC 7372 §3.3)."""
-        is_nameless = reply.enhanced is not None and reply.enhanced.endswith(".7.25")
-        return is_nameless and ":" in self._session.peer.address
+    def _wants_ipv4(self, outcome: Outcome) -> bool:
+        """Tell whether it may be our IPv6 address that is refused, not the mail: IPv4 may do (RFC 7372 §3.3)."""
+        code = outcome.reply.enhanced if outcome.reply else None
+        is_about_us = outcome.category in _ABOUT_THE_SENDER and ".7." in (code or "")
+        return is_about_us and ":" in self._session.peer.address
 
     def _outcome(self, verdict: Verdict, category: Category, text: str) -> Outcome:
         return Outcome(verdict, category, None, text, self._session.peer)

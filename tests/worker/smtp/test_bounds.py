@@ -10,9 +10,16 @@ from contextlib import contextmanager
 from datetime import timedelta
 
 from app.events import Category
+from app.settings import SmtpTimeouts
 from tests.fakes.smtp import Action, Connection, SmtpServer
 from tests.worker.smtp.parts import SOON, client, envelope, settings
 from worker.outcomes.outcome import Verdict
+
+
+def test_no_time_limit_is_shorter_than_rfc_5321_asks() -> None:
+    minutes = {"greeting": 5, "ehlo": 5, "mail": 5, "rcpt": 5, "data": 2, "block": 3, "dot": 10}
+    for step, least in minutes.items():
+        assert getattr(SmtpTimeouts(), step) >= timedelta(minutes=least)
 
 
 async def test_what_a_host_floods_the_dialogue_with_is_cut_off(server: SmtpServer) -> None:
