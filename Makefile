@@ -71,11 +71,12 @@ lock: ## Remake the lock files (UPGRADE=1 takes newer versions); needs uv
 	@./tools/lock $(if $(UPGRADE),--upgrade)
 
 clean: ## Remove the virtual environment and all caches (the data of `make run` stays)
-	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks .import_linter_cache
+	@rm -rf $(VENV) .aside build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 system:
 	@./tools/system-packages postfix:smtp-sink opendkim:opendkim
+	@./tools/aside-packages .aside/exim exim4-daemon-light libnss-wrapper # Debian has one mail server at a time
 
 $(STAMP): requirements/dev.txt pyproject.toml tools/venv
 	@./tools/venv $(VENV) requirements/dev.txt

@@ -23,8 +23,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # What tools leave behind, and what `make run` keeps; .gitignore names the same.
 LEFT_BEHIND = {
-    ".git", ".venv", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis", ".benchmarks", ".schemathesis",
-    ".import_linter_cache", ".coverage", "htmlcov", ".pillarbox", "build", "dist", "__pycache__",
+    ".git", ".venv", ".aside", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis", ".benchmarks",
+    ".schemathesis", ".import_linter_cache", ".coverage", "htmlcov", ".pillarbox", "build", "dist", "__pycache__",
 }  # fmt: skip
 TOP_LEVEL = {
     "app", "worker", "tests", "bench", "docs", "k8s", "openapi", "requirements", "tools", ".ci",
