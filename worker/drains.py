@@ -17,6 +17,8 @@ from worker.drain import drain
 from worker.parcels import drain_endpoint
 from worker.resources import Resources
 
+_LOOK_AGAIN_S = 1.0
+
 _log = structlog.get_logger(__name__)
 
 
@@ -46,11 +48,23 @@ class Drains:
             # A place in the lane is reserved for this drain: another worker shall take it.
             await self._resources.alarm.ring((name,))
             return
-        await self._places.acquire()
+        await self._take_place()
         task = self._group.create_task(self._run(lane))
         self._running.add(task)
         task.add_done_callback(self._ended)
         self._resources.metrics.running(len(self._running))
+
+    async def _take_place(self) -> None:
+        """Wait for a place; slow hosts keep half of them at most while others wait."""
+        while self._places.locked():
+            self._resources.carrier.make_room(self._resources.settings.worker.drains // 2)
+            try:
+                async with asyncio.timeout(_LOOK_AGAIN_S):
+                    await self._places.acquire()
+                return
+            except TimeoutError:
+                continue
+        await self._places.acquire()
 
     async def stop(self, patience_s: float) -> None:
         """Let each drain finish the mail it is at; cancel those that still wait for a peer after `patience_s`.

@@ -49,6 +49,8 @@ class Carrier:
         self._most_sessions = settings.sessions_per_attempt
         self._timeouts = Timeouts.of(settings.timeouts)
         self._down = DownHosts(settings.site_rest.total_seconds())
+        self._slow_after = settings.drain_time.total_seconds()
+        self._running: dict[asyncio.Timeout, _Attempt] = {}
 
     async def carry(self, hosts: Sequence[Host], envelope: Envelope, guard: Guard) -> Attempted:
         """Try `hosts` until each recipient of `envelope` has a verdict; never raises for what others do.
@@ -59,13 +61,31 @@ class Carrier:
         started_at = datetime.now(UTC)
         attempt = _Attempt(self._pool, envelope, guard, self._timeouts)
         try:
-            async with asyncio.timeout(self._timeouts.attempt):
+            async with asyncio.timeout(self._timeouts.attempt) as limit:
+                self._running[limit] = attempt
                 await self._visit(hosts, attempt)
         except TimeoutError:
             attempt.run_out()
+        finally:
+            self._running.pop(limit, None)
         return Attempted(
             attempt.outcomes(), attempt.transcript.lines(), started_at, datetime.now(UTC)
         )
+
+    def make_room(self, keep: int) -> None:
+        """End the youngest attempt that is longer under way than a drain may run, if there are more than `keep`.
+
+        So hosts that keep us waiting cannot fill a process. After its final dot an attempt goes on.
+        """
+        slow_since = asyncio.get_running_loop().time() - self._slow_after
+        slow = [
+            limit
+            for limit, each in self._running.items()
+            if each.started < slow_since and not limit.expired()
+        ]
+        if len(slow) > keep:
+            del self._running[slow[-1]]
+            slow[-1].reschedule(slow_since)
 
     async def _visit(self, hosts: Sequence[Host], attempt: _Attempt) -> None:
         sessions = 0
@@ -80,6 +100,7 @@ class Carrier:
 class _Attempt:
     def __init__(self, pool: Pool, envelope: Envelope, guard: Guard, timeouts: Timeouts) -> None:
         self.transcript = Transcript()
+        self.started = asyncio.get_running_loop().time()
         self._pool = pool
         self._envelope = envelope
         self._guard = guard
@@ -100,7 +121,8 @@ class _Attempt:
 
     def run_out(self) -> None:
         """Note that the time of the whole attempt was up before those left over had a verdict."""
-        text = f"the hosts were too slow: no verdict within {self._timeouts.attempt:g} seconds"
+        waited = asyncio.get_running_loop().time() - self.started
+        text = f"the hosts were too slow: no verdict within {waited:.0f} seconds"
         too_slow = Outcome(Verdict.UNREACHED, Category.NETWORK, None, text, self._peer)
         self._note(tuple(Result(too_slow) for _ in self._open))
 

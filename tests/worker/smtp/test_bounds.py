@@ -8,12 +8,13 @@ import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 
 from app.events import Category
 from app.settings import SmtpTimeouts
-from tests.fakes.smtp import Action, Connection, SmtpServer
+from tests.fakes.smtp import Action, Connection, SmtpServer, hold
 from tests.worker.smtp.parts import SOON, client, envelope, settings
-from worker.outcomes.outcome import Verdict
+from worker.outcomes.outcome import Outcome, Verdict
 
 
 def test_no_time_limit_is_shorter_than_rfc_5321_asks() -> None:
@@ -49,6 +50,47 @@ async def test_the_reply_to_the_final_dot_has_its_own_time(server: SmtpServer) -
         assert (await sender.outcome(server)).verdict is Verdict.DELIVERED
 
 
+async def test_of_too_many_slow_attempts_the_youngest_makes_room(server: SmtpServer) -> None:
+    go_on, chosen = asyncio.Event(), settings().model_copy(update={"drain_time": timedelta(0)})
+    server.act("RCPT", hold(go_on, "250 2.1.5 Ok"))
+    async with client(chosen) as sender, asyncio.TaskGroup() as group:
+        carried: list[asyncio.Task[Outcome]] = []
+        for number in range(4):
+            carried.append(group.create_task(sender.outcome(server)))
+            await server.until(partial(_has_asked_for, server, number + 1))
+        for _ in range(5):
+            sender.carrier.make_room(keep=3)
+        assert "too slow" in (await carried.pop()).text
+        go_on.set()
+        assert {(await each).verdict for each in carried} == {Verdict.DELIVERED}
+
+
+async def test_attempts_that_are_not_slow_yet_make_no_room(server: SmtpServer) -> None:
+    go_on = asyncio.Event()
+    server.act("RCPT", hold(go_on, "250 2.1.5 Ok"))
+    async with client() as sender, asyncio.TaskGroup() as group:
+        carried = group.create_task(sender.outcome(server))
+        await server.until(partial(_has_asked_for, server, 1))
+        sender.carrier.make_room(keep=0)
+        go_on.set()
+        assert (await carried).verdict is Verdict.DELIVERED
+
+
+async def test_an_attempt_that_makes_room_after_its_dot_still_hears_the_reply(
+    server: SmtpServer,
+) -> None:
+    go_on, reached = asyncio.Event(), asyncio.Event()
+    chosen = settings().model_copy(update={"drain_time": timedelta(0)})
+    server.act("DOT", hold(go_on, "250 2.0.0 Taken", reached=reached))
+    async with client(chosen) as sender, asyncio.TaskGroup() as group:
+        carried = group.create_task(sender.outcome(server))
+        await reached.wait()
+        sender.carrier.make_room(keep=0)
+        sender.carrier.make_room(keep=0)
+        go_on.set()
+        assert (await carried).verdict is Verdict.DELIVERED
+
+
 async def test_a_reply_too_many_to_one_mail_is_no_verdict_on_the_next(
     pipelining: SmtpServer,
 ) -> None:
@@ -77,6 +119,10 @@ async def test_without_free_descriptors_nothing_is_said_of_the_recipient(
         with _no_free_descriptors():
             outcome = await sender.outcome(server)
     assert (outcome.verdict, outcome.category) == (Verdict.UNREACHED, Category.LOCAL)
+
+
+def _has_asked_for(server: SmtpServer, count: int) -> bool:
+    return sum("RCPT" in session.verbs() for session in server.sessions) == count
 
 
 def _many(count: int) -> list[str]:
