@@ -25,7 +25,9 @@ _AWAY = ("LOADING", "MASTERDOWN", "NOREPLICAS", "CLUSTERDOWN", "TRYAGAIN", "BUSY
 
 def translate(error: Exception) -> SpoolError | None:
     """Return what a Redis error means here, or None if it is a fault of ours."""
-    if isinstance(error, exceptions.ConnectionError | exceptions.TimeoutError | OSError):
+    # We watch no keys; arq does, and handles all but the loss of the connection that watches.
+    lost = exceptions.ConnectionError | exceptions.TimeoutError | exceptions.WatchError | OSError
+    if isinstance(error, lost):
         return SpoolUnavailable(f"Redis does not answer: {error}")
     text = f"{type(error).__name__} {error}"
     if isinstance(error, exceptions.ReadOnlyError | exceptions.OutOfMemoryError) or any(

@@ -56,6 +56,7 @@ async def test_redis_away_for_ten_seconds_refuses_new_mail_and_then_everything_g
         for message in (*before, after):
             assert await pillarbox.settled(message) == {"ann@example.org": "delivered"}
         assert ledger(server.mails) == dict.fromkeys((*before, after), 1)
+        assert "Traceback" not in pillarbox.worker.log.read_text()
 
 
 async def test_an_outcome_that_came_while_redis_was_away_is_recorded_when_it_is_back(
