@@ -57,11 +57,16 @@ class Category(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """The host that a try spoke to. `tls` is the protocol version (`TLSv1.3`) or None for plain text."""
+    """The host that a try spoke to. `tls` is the protocol version (`TLSv1.3`) or None for plain text.
+
+    `source` and `source_address` tell where from, None where the system picked the address.
+    """
 
     host: str
     address: str
     tls: str | None = None
+    source: str | None = None
+    source_address: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,6 +49,8 @@ def delivery_json(delivery: Delivery) -> dict[str, Json]:
         "host": peer.host if peer else None,
         "ip": peer.address if peer else None,
         "tls": peer.tls if peer else None,
+        "source": peer.source if peer else None,
+        "source_ip": peer.source_address if peer else None,
         "final": delivery.final,
         "in_doubt": delivery.in_doubt,
         "next_attempt_at": rfc3339(next_at) if next_at else None,

@@ -90,6 +90,10 @@ class DeliveryOut(AnswerModel):
     host: str | None = Field(description="The host that was spoken to.")
     ip: str | None = Field(description="Its address.")
     tls: str | None = Field(description="The protocol, such as `TLSv1.3`; null for plain text.")
+    source: str | None = Field(
+        description="The source it was sent from; null where none are configured."
+    )
+    source_ip: str | None = Field(description="The local address of that source.")
     final: bool = Field(description="Whether nothing will change any more.")
     in_doubt: bool = Field(
         description="The message was sent but the receiver's answer never came: it may have the message."
@@ -235,6 +239,8 @@ class AttemptOut(AnswerModel):
     host: str | None
     ip: str | None
     tls: str | None
+    source: str | None
+    source_ip: str | None
     text: str
     dialogue: list[LineOut]
 
@@ -250,6 +256,8 @@ class AttemptOut(AnswerModel):
             host=peer.host if peer else None,
             ip=peer.address if peer else None,
             tls=peer.tls if peer else None,
+            source=peer.source if peer else None,
+            source_ip=peer.source_address if peer else None,
             text=attempt.text,
             dialogue=[LineOut.of(line) for line in attempt.dialogue],
         )

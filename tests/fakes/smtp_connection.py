@@ -27,12 +27,19 @@ class Mail:
 
 @dataclass(slots=True)
 class Session:
-    """One connection: the command lines that came, without CRLF, and how it ended."""
+    """One connection: the address it came from, the command lines without CRLF, and how it ended."""
 
     number: int
+    peer: str
     commands: list[str] = field(default_factory=list)
     tls: str | None = None
     is_closed: bool = False
+
+    @property
+    def ehlo_name(self) -> str:
+        """What the client called itself last."""
+        greetings = [each for each in self.commands if each[:4].upper() in {"EHLO", "HELO"}]
+        return greetings[-1].partition(" ")[2]
 
     def verbs(self) -> list[str]:
         """Return the verbs of the commands."""
@@ -45,7 +52,7 @@ class Connection:
     def __init__(
         self, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        self.session = Session(number)
+        self.session = Session(number, writer.get_extra_info("peername")[0])
         self.said = b""
         self._reader = reader
         self._writer = writer

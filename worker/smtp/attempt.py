@@ -11,15 +11,17 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from enum import Enum, auto
 
 from app.events import Category, Line, Peer
 from app.settings import DeliverySettings
 from worker.outcomes.outcome import Outcome, Verdict
 from worker.routing.hosts import Host
 from worker.sites.down import DownHosts
+from worker.sites.sources import Source
 from worker.smtp.envelope import Envelope
 from worker.smtp.pool import Pool
-from worker.smtp.session import Session
+from worker.smtp.session import Session, peer_of
 from worker.smtp.timeouts import Timeouts
 from worker.smtp.transaction import Guard, Next, Result, transact
 from worker.smtp.transcript import Transcript
@@ -32,12 +34,16 @@ _UNTRIED = Outcome(
 
 @dataclass(frozen=True, slots=True)
 class Attempted:
-    """What an attempt came to: an outcome for each recipient, in their order, and what was said."""
+    """What an attempt came to: an outcome for each recipient, in their order, and what was said.
+
+    `site` is the site that was tried, known where a source was chosen for it.
+    """
 
     outcomes: tuple[Outcome, ...]
     dialogue: tuple[Line, ...]
     started_at: datetime
     finished_at: datetime
+    site: str | None = None
 
 
 class Carrier:
@@ -52,14 +58,22 @@ class Carrier:
         self._slow_after = settings.drain_time.total_seconds()
         self._running: dict[asyncio.Timeout, _Attempt] = {}
 
-    async def carry(self, hosts: Sequence[Host], envelope: Envelope, guard: Guard) -> Attempted:
+    async def carry(
+        self,
+        hosts: Sequence[Host],
+        envelope: Envelope,
+        guard: Guard,
+        source: Source | None = None,
+    ) -> Attempted:
         """Try `hosts` until each recipient of `envelope` has a verdict; never raises for what others do.
+
+        All are spoken to from `source`, which has an address for each; None leaves that to the system.
 
         On cancellation the session is closed, unless the final dot was sent: then the reply is waited
         for and the outcomes are returned; `asyncio.current_task().cancelling()` tells of it.
         """
         started_at = datetime.now(UTC)
-        attempt = _Attempt(self._pool, envelope, guard, self._timeouts)
+        attempt = _Attempt(self._pool, envelope, guard, self._timeouts, source)
         try:
             async with asyncio.timeout(self._timeouts.attempt) as limit:
                 self._running[limit] = attempt
@@ -90,21 +104,45 @@ class Carrier:
     async def _visit(self, hosts: Sequence[Host], attempt: _Attempt) -> None:
         sessions = 0
         for host in self._down.last(hosts)[: self._most_addresses]:
-            had_session = await attempt.visit(host)
-            sessions += had_session
-            (self._down.forget if had_session else self._down.remember)(host)
+            match await attempt.visit(host):
+                case Visit.TALKED:
+                    sessions += 1
+                    self._down.forget(host)
+                case Visit.UNREACHED:
+                    self._down.remember(host)
+                case Visit.NOT_BEGUN:
+                    pass  # the trouble is ours
             if attempt.is_over or sessions == self._most_sessions:
                 break
 
 
+class Visit(Enum):
+    """What came of trying one host."""
+
+    TALKED = auto()
+    """There was a session with it."""
+    UNREACHED = auto()
+    """There was none."""
+    NOT_BEGUN = auto()
+    """It was not asked for one: our own machine could not."""
+
+
 class _Attempt:
-    def __init__(self, pool: Pool, envelope: Envelope, guard: Guard, timeouts: Timeouts) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        envelope: Envelope,
+        guard: Guard,
+        timeouts: Timeouts,
+        source: Source | None,
+    ) -> None:
         self.transcript = Transcript()
         self.started = asyncio.get_running_loop().time()
         self._pool = pool
         self._envelope = envelope
         self._guard = guard
         self._timeouts = timeouts
+        self._source = source
         self._outcomes: dict[int, Outcome] = {}
         self._open = tuple(range(len(envelope.recipients)))
         self._cancellations = _cancellations()
@@ -126,25 +164,25 @@ class _Attempt:
         too_slow = Outcome(Verdict.UNREACHED, Category.NETWORK, None, text, self._peer)
         self._note(tuple(Result(too_slow) for _ in self._open))
 
-    async def visit(self, host: Host) -> bool:
-        """Try one host; tell whether there was a session with it."""
-        self._peer = Peer(host.name, host.address)
-        kept = self._pool.take(host)
+    async def visit(self, host: Host) -> Visit:
+        """Try one host."""
+        self._peer = peer_of(host, self._source)
+        kept = self._pool.take(host, self._source)
         if kept is not None:
             kept.dialogue.note_in(self.transcript)
             before = len(self._open)
             goes_on = await self._converse(kept)
             # A kept session that settled nothing had enough: a fresh one with the same host may do.
             if self._is_cancelled() or (len(self._open) < before and not goes_on):
-                return True
+                return Visit.TALKED
         try:
-            while await self._converse(await self._pool.open(host, self.transcript)):
+            while await self._converse(await self._pool.open(host, self.transcript, self._source)):
                 pass
         except Trouble as trouble:
             unreached = trouble.unreached(self._peer)
             self._note(tuple(Result(unreached, Next.ELSEWHERE) for _ in self._open))
-            return False
-        return True
+            return Visit.NOT_BEGUN if trouble.category is Category.LOCAL else Visit.UNREACHED
+        return Visit.TALKED
 
     async def _converse(self, session: Session) -> bool:
         """Use a session for all that it can do; tell whether the host takes the rest in a fresh one."""

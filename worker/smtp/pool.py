@@ -8,6 +8,7 @@ from types import TracebackType
 
 from app.settings import DeliverySettings
 from worker.routing.hosts import Host
+from worker.sites.sources import Source
 from worker.smtp.dialogue import Dialogue
 from worker.smtp.session import Opener, Session
 from worker.smtp.timeouts import Timeouts
@@ -15,15 +16,15 @@ from worker.smtp.transcript import Transcript
 
 _MOST_KEPT = 512
 
-_Key = tuple[str, str, int]
+_Key = tuple[str, str, int, str | None]
 
 
-def _key(host: Host) -> _Key:
-    return host.name, host.address, host.port
+def _key(host: Host, source: Source | None) -> _Key:
+    return host.name, host.address, host.port, source.name if source else None
 
 
 class Pool:
-    """Opens sessions, and keeps unused ones by host for `connection_idle`, for `connection_mails` mails.
+    """Opens sessions, and keeps unused ones by host and source, for `connection_idle` and `connection_mails`.
 
     Leaving its context says QUIT to all that are kept and waits until they are closed.
     """
@@ -55,13 +56,15 @@ class Pool:
         if self._parting:
             await asyncio.wait([dialogue.closed for dialogue in self._parting])
 
-    async def open(self, host: Host, transcript: Transcript) -> Session:
+    async def open(
+        self, host: Host, transcript: Transcript, source: Source | None = None
+    ) -> Session:
         """Open a fresh session. Raises Trouble."""
-        return await self._opener.open(host, transcript)
+        return await self._opener.open(host, transcript, source)
 
-    def take(self, host: Host) -> Session | None:
-        """Return a kept session with this host, the one used last; None if there is none."""
-        kept = self._kept.get(_key(host))
+    def take(self, host: Host, source: Source | None = None) -> Session | None:
+        """Return a kept session with this host from `source`, the one used last; None if there is none."""
+        kept = self._kept.get(_key(host, source))
         while kept:
             session = kept[-1]
             self._forget(session)
@@ -77,7 +80,7 @@ class Pool:
         if len(self._ends) >= _MOST_KEPT:
             self._dismiss(next(iter(self._ends)))
         session.dialogue.note_in(Transcript())
-        self._kept[_key(session.host)].append(session)
+        self._kept[_key(session.host, session.source)].append(session)
         loop = asyncio.get_running_loop()
         self._ends[session] = loop.call_later(self._idle_seconds, self._dismiss, session)
 
@@ -92,7 +95,7 @@ class Pool:
 
     def _forget(self, session: Session) -> None:
         self._ends.pop(session).cancel()
-        key = _key(session.host)
+        key = _key(session.host, session.source)
         self._kept[key].remove(session)
         if not self._kept[key]:
             del self._kept[key]

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import re
 import socket
+import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from app.events import Category, Peer
 from app.mail.reply import Reply
 from app.settings import DeliverySettings
 from worker.routing.hosts import Host
+from worker.sites.sources import Source
 from worker.smtp.dialogue import Dialogue
 from worker.smtp.opening import Names, Opening, TlsTrouble, WatchedProtocol
 from worker.smtp.replies import ReplyReader
@@ -21,6 +25,8 @@ from worker.smtp.tls import PlainAddresses, opportunistic_context
 from worker.smtp.transcript import Transcript
 from worker.smtp.trouble import Trouble
 
+_BIND_ADDRESS_NO_PORT = 24
+"""IP_BIND_ADDRESS_NO_PORT of Linux, which the socket module names only from Python 3.12 on."""
 _NUMBER = re.compile(r"[1-9][0-9]{0,17}")
 _LIMITS_OF_MAILS = ("MAILMAX", "RCPTDOMAINMAX")
 
@@ -74,6 +80,7 @@ class Session:
     """An open session. `mails` counts transactions; `needs_reset` tells that one was left half-way."""
 
     host: Host
+    source: Source | None
     peer: Peer
     features: Features
     dialogue: Dialogue
@@ -90,59 +97,103 @@ class Opener:
         self._context = opportunistic_context()
         self._plain = PlainAddresses()
 
-    async def open(self, host: Host, transcript: Transcript) -> Session:
-        """Open a session with `host`, with TLS if it can be had. Raises Trouble.
+    async def open(
+        self, host: Host, transcript: Transcript, source: Source | None = None
+    ) -> Session:
+        """Open a session with `host` from `source`, with TLS if it can be had. Raises Trouble.
 
         On cancellation the connection is closed.
         """
         if host.address not in self._plain:
             try:
-                return await self._open(host, transcript, wants_tls=True)
+                return await self._open(host, source, transcript, wants_tls=True)
             except TlsTrouble:
                 self._plain.remember(host.address)
-        return await self._open(host, transcript, wants_tls=False)
+        return await self._open(host, source, transcript, wants_tls=False)
 
-    async def _open(self, host: Host, transcript: Transcript, *, wants_tls: bool) -> Session:
+    async def _open(
+        self, host: Host, source: Source | None, transcript: Transcript, *, wants_tls: bool
+    ) -> Session:
         protocol = WatchedProtocol(ReplyReader(transcript))
-        transport = await self._connect(host, protocol)
+        transport = await self._connect(host, source, protocol)
         try:
-            names = Names(self._ehlo_name, host.name, self._context)
+            ehlo_name = source.ehlo_name if source else self._ehlo_name
+            names = Names(ehlo_name, host.name, self._context)
             opening = Opening(protocol, transport, names, self._timeouts)
             greeting = await opening.greet()
             extensions = await opening.hello()
             if wants_tls and "starttls" in extensions:
                 extensions = await opening.secure()
-            return _begin(host, opening, protocol, Features.of(extensions, greeting))
+            dialogue = Dialogue(opening.transport, protocol.reader)
+            features = Features.of(extensions, greeting)
+            return Session(host, source, _peer(host, source, opening), features, dialogue)
         except BaseException:
             transport.abort()
             raise
 
-    async def _connect(self, host: Host, protocol: WatchedProtocol) -> asyncio.Transport:
+    async def _connect(
+        self, host: Host, source: Source | None, protocol: WatchedProtocol
+    ) -> asyncio.Transport:
         loop = asyncio.get_running_loop()
-        family = socket.AF_INET6 if ":" in host.address else socket.AF_INET
+        sock = _socket(host, source)
         try:
-            sock = socket.socket(family, socket.SOCK_STREAM)
-        except OSError as error:  # no file descriptors left, or no such family on this machine
-            raise Trouble(f"no socket: {_reason(error)}", category=Category.LOCAL) from error
-        try:
-            sock.setblocking(False)
             async with asyncio.timeout(self._timeouts.connect):
                 await loop.sock_connect(sock, (host.address, host.port))
             transport, _ = await loop.create_connection(lambda: protocol, sock=sock)
         except OSError as error:
             sock.close()
-            raise Trouble(f"cannot connect: {_reason(error)}") from error
+            # No port is left at our address; anything else is said of the host, or of the way to it.
+            is_ours = error.errno == errno.EADDRNOTAVAIL
+            category = Category.LOCAL if is_ours else Category.NETWORK
+            raise Trouble(f"cannot connect: {_reason(error)}", category=category) from error
         except BaseException:
             sock.close()
             raise
         return transport
 
 
-def _begin(host: Host, opening: Opening, protocol: WatchedProtocol, features: Features) -> Session:
-    transport = opening.transport
-    ssl_object = transport.get_extra_info("ssl_object")
-    peer = Peer(host.name, host.address, ssl_object.version() if ssl_object else None)
-    return Session(host, peer, features, Dialogue(transport, protocol.reader))
+def peer_of(host: Host, source: Source | None, tls: str | None = None) -> Peer:
+    """Return who is spoken to, and from where."""
+    if source is None:
+        return Peer(host.name, host.address, tls)
+    return Peer(host.name, host.address, tls, source.name, source.address_to(host))
+
+
+def _peer(host: Host, source: Source | None, opening: Opening) -> Peer:
+    ssl_object = opening.transport.get_extra_info("ssl_object")
+    return peer_of(host, source, ssl_object.version() if ssl_object else None)
+
+
+def _socket(host: Host, source: Source | None) -> socket.socket:
+    """Return a socket for a connection to `host`, bound to the address of `source`. Raises Trouble.
+
+    What fails here is our own trouble, and says nothing of the host.
+    """
+    family = socket.AF_INET6 if ":" in host.address else socket.AF_INET
+    try:
+        sock = socket.socket(family, socket.SOCK_STREAM)
+    except OSError as error:  # no file descriptors left, or no such family on this machine
+        raise Trouble(f"no socket: {_reason(error)}", category=Category.LOCAL) from error
+    sock.setblocking(False)
+    address = source.address_to(host) if source else None
+    if address is None:
+        return sock
+    try:
+        _bind(sock, address)
+    except OSError as error:
+        sock.close()
+        text = f"cannot send from {address}: {_reason(error)}"
+        raise Trouble(text, category=Category.LOCAL) from error
+    return sock
+
+
+def _bind(sock: socket.socket, address: str) -> None:
+    # The port is picked when the connection is made: else one source could not have more connections than it has
+    # ports, however many hosts they go to.
+    if sys.platform == "linux":
+        with suppress(OSError):
+            sock.setsockopt(socket.IPPROTO_IP, _BIND_ADDRESS_NO_PORT, 1)
+    sock.bind((address, 0))
 
 
 def _reason(error: OSError) -> str:

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.api.answers import EventList, MessageOut
-from app.events import Category, Delivery, Event, EventRecord, EventType, Peer
+from app.api.answers import AttemptOut, EventList, MessageOut
+from app.events import AttemptRecord, Category, Delivery, Event, EventRecord, EventType, Peer
 from app.ids import EventId, MessageId, ProjectId, RecipientId
 from app.mail.reply import Reply
 from app.messages import MessageView, RecipientState, Status
@@ -107,13 +107,25 @@ async def test_recipient_shows_how_its_last_try_went(
     delivery = Delivery(
         Category.RECIPIENT,
         Reply(550, "5.1.1", "no such user"),
-        Peer("mx.example.com", "192.0.2.1"),
+        Peer("mx.example.com", "192.0.2.1", None, "out1", "192.0.2.7"),
         "",
         True,
     )
     state = RecipientState(Status.BOUNCED, 1, last=delivery)
     shown = MessageOut.of(MessageView(view.message, (state,))).model_dump(mode="json")
-    assert shown["recipients"][0]["last"]["code"] == 550
+    last = shown["recipients"][0]["last"]
+    assert (last["code"], last["source"], last["source_ip"]) == (550, "out1", "192.0.2.7")
+
+
+def test_attempt_shows_where_it_was_made_from() -> None:
+    moment = datetime(2030, 1, 31, 9, 30, tzinfo=UTC)
+    for peer, where in (
+        (Peer("mx.example.com", "192.0.2.1", None, "out1", "192.0.2.7"), ("out1", "192.0.2.7")),
+        (Peer("mx.example.com", "192.0.2.1"), (None, None)),
+        (None, (None, None)),
+    ):
+        shown = AttemptOut.of(AttemptRecord(moment, moment, (), (), peer, "what was said"))
+        assert (shown.source, shown.source_ip) == where
 
 
 async def test_repeated_idempotency_key_gives_the_first_answer_again(client: Client) -> None:

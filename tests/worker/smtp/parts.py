@@ -11,6 +11,7 @@ from app.settings import DeliverySettings, SmtpTimeouts
 from tests.fakes.smtp import SmtpServer
 from worker.outcomes.outcome import Outcome
 from worker.routing.hosts import Host
+from worker.sites.sources import Source
 from worker.smtp.attempt import Attempted, Carrier
 from worker.smtp.envelope import Envelope
 from worker.smtp.pool import Pool
@@ -72,11 +73,12 @@ class Client:
         servers: SmtpServer | Sequence[SmtpServer],
         mail: Envelope | None = None,
         guard: Guard | None = None,
+        source: Source | None = None,
     ) -> Attempted:
         """Carry a mail to the first of the servers that takes it."""
         several = [servers] if isinstance(servers, SmtpServer) else servers
         hosts = [host(server) for server in several]
-        return await self.carrier.carry(hosts, mail or envelope(), guard or Counting())
+        return await self.carrier.carry(hosts, mail or envelope(), guard or Counting(), source)
 
     async def outcome(
         self, servers: SmtpServer | Sequence[SmtpServer], mail: Envelope | None = None
