@@ -142,13 +142,14 @@ class Message:
 @dataclass(frozen=True, slots=True)
 class RecipientState:
     """Where one recipient stands. `attempts` counts verdicts of the receiver (and no trouble on the way);
-    `interruptions` counts claims whose worker was lost."""
+    `interruptions` counts claims whose worker was lost; `source` is where it was last sent from."""
 
     status: Status = Status.QUEUED
     attempts: int = 0
     interruptions: int = 0
     due_at: datetime | None = None
     last: Delivery | None = None
+    source: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

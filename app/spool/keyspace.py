@@ -13,6 +13,8 @@ drain:<drain>               hash   its lane, turn, members claimed, site, member
 site:<site>                 hash   window, first, most, cohorts, dead_until, turns            a day after use
 slots:<site>                zset   drains that hold a place, lanes invited to one             entry by entry
 waiting:<site>              zset   lanes that wait for a place, in their order                entry by entry
+rests:<site>                zset   sources that rest there, by the end of their rest, ms      with the last of them
+sent:<site>:<day>           hash   source in warm-up -> recipients it was given there         two days after use
 leases                      zset   drains by the end of their lease, ms                       entry by entry
 lanes                       zset   lanes by the time they want a drain, ms                    entry by entry
 expiries                    zset   open messages by the end of their time, ms                 entry by entry
@@ -42,6 +44,8 @@ class Keyspace:
     site: str
     slots: str
     waiting: str
+    rests: str
+    sent: str
     leases: str
     lanes: str
     expiries: str

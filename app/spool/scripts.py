@@ -38,6 +38,8 @@ class Scripts:
     accept: Script
     begin: Script
     enter: Script
+    choose: Script
+    rest: Script
     settle: Script
     settle_parcels: Script
     doubt: Script
@@ -60,6 +62,8 @@ class Scripts:
             accept=script("accept", flags=""),
             begin=script("begin"),
             enter=script("enter"),
+            choose=script("choose"),
+            rest=script("rest"),
             settle=script("settle"),
             settle_parcels=script("settle_parcels"),
             doubt=script("doubt"),
