@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -43,6 +44,17 @@ Count = Annotated[int, Field(ge=1)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 _HOST_NAME = re.compile(r"(?=.{1,253}\Z)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.?)+\Z", re.IGNORECASE)
+
+
+def _is_host_name(value: str) -> str:
+    if not _HOST_NAME.match(value):
+        raise ValueError(
+            f"{value!r} is no host name; set the name your sending address resolves to"
+        )
+    return value
+
+
+HostName = Annotated[str, AfterValidator(_is_host_name)]
 
 
 class _Group(BaseModel):
@@ -117,8 +129,10 @@ class DeliverySettings(_Group):
 
     smtp_port: Port = 25
     """Port of the receiving hosts."""
-    ehlo_name: str = Field(default_factory=socket.getfqdn)
+    ehlo_name: HostName = Field(default_factory=socket.getfqdn)
     """Our name in EHLO: a name that resolves to the sending address (RFC 5321 §4.1.1.1)."""
+    sources_file: Path | None = None
+    """TOML file with the addresses that mail leaves from (docs/sources.md); the system picks one without it."""
     allowed_networks: tuple[Network, ...] = ()
     """Private or loopback networks that mail may nevertheless be sent to."""
     own_hosts: tuple[str, ...] = ()
@@ -171,15 +185,6 @@ class DeliverySettings(_Group):
         host, _, port = (value or "x:1").rpartition(":")
         if not host or not port.isdecimal() or not 0 < int(port) < 65536:
             raise ValueError(f"{value!r} is no `host:port`")
-        return value
-
-    @field_validator("ehlo_name")
-    @classmethod
-    def _is_host_name(cls, value: str) -> str:
-        if not _HOST_NAME.match(value):
-            raise ValueError(
-                f"{value!r} is no host name; set the name your sending address resolves to"
-            )
         return value
 
 

@@ -1,4 +1,4 @@
-"""The story of the worker: claim, route, transact, settle, and again until the lane is empty.
+"""The story of the worker: claim, route, choose a source, transact, settle, and again until the lane is empty.
 
 One drain holds one claim at a time, so a crash puts at most one mail per connection in doubt. It ends
 when nothing is due, when its time or its number of mails is up (lanes take turns), when no host can be
@@ -16,6 +16,7 @@ from app.spool.lanes import Fenced, MailClaim, MailLane
 from worker.claims.allowance import Allowance
 from worker.claims.guards import guard_of
 from worker.claims.leases import Lease
+from worker.claims.share import share_of
 from worker.outcomes.outcome import Outcome, Verdict
 from worker.resources import Resources
 from worker.settle import settle
@@ -60,10 +61,13 @@ async def attempt(claim: MailClaim, lease: Lease, resources: Resources) -> Attem
         lease.has_place = await _enter_site(claim, resources)
     if not lease.has_place:
         return _alike(_HELD, claim, resources)
-    addresses = tuple(claim.message.recipients[index].address for index in claim.indexes)
-    envelope = Envelope(claim.message.mail_from, addresses, claim.raw)
+    share = await share_of(claim, hosts, resources)
+    if isinstance(share, Outcome):
+        return _alike(share, claim, resources)
+    envelope = Envelope(claim.message.mail_from, share.addresses(claim), claim.raw)
     guard = guard_of(claim, lease, resources.lanes)
-    return await resources.carrier.carry(hosts, envelope, guard)
+    attempted = await resources.carrier.carry(share.hosts, envelope, guard, share.source)
+    return share.completed(attempted, claim)
 
 
 async def _enter_site(claim: MailClaim, resources: Resources) -> bool:

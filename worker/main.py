@@ -23,6 +23,7 @@ from app.spool.client import Redis, end, translate
 from app.spool.jobs import DRAIN_JOB, Alarm, arq_pool, decode_job, encode_job
 from app.spool.lanes import Lanes
 from app.spool.scripts import Scripts
+from app.spool.sources import SourceBook
 from worker.claims.leases import Leases
 from worker.drains import Drains
 from worker.jobs import Jobs
@@ -33,6 +34,8 @@ from worker.routing.resolver import Resolver
 from worker.signals.health import Pulse, serve_health
 from worker.signals.metrics import Metrics
 from worker.sites.profiles import Sites
+from worker.sites.sourcefile import read_sources
+from worker.sites.sources import by_stream
 from worker.smtp.attempt import Carrier
 from worker.smtp.pool import Pool
 
@@ -60,6 +63,8 @@ async def open_resources(settings: Settings, redis: Redis) -> AsyncIterator[Reso
     """Build everything that drains share; close it at the end."""
     scripts = Scripts.of(redis.keys, settings)
     lanes = Lanes(redis, scripts, settings.retention.settled)
+    sources_file = settings.delivery.sources_file
+    pools = read_sources(sources_file) if sources_file else ()
     async with AsyncExitStack() as stack:
         notifier = await stack.enter_async_context(Notifier.open(settings.webhooks, utc_now))
         pool = await stack.enter_async_context(Pool(settings.delivery))
@@ -72,6 +77,8 @@ async def open_resources(settings: Settings, redis: Redis) -> AsyncIterator[Reso
             leases=Leases(lanes, settings.delivery.lease),
             router=Router(resolver, settings.delivery),
             sites=Sites(settings.delivery),
+            pools=by_stream(pools),
+            book=SourceBook(redis, scripts),
             carrier=Carrier(pool, settings.delivery),
             notifier=notifier,
             metrics=Metrics(),

@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from app.messages import Stream
 from app.projects.endpoints import Endpoint, load_endpoint
 from app.settings import Settings
 from app.spool.client import Redis
 from app.spool.jobs import Alarm
 from app.spool.lanes import EndpointLane, Lanes
+from app.spool.sources import SourceBook
 from worker.claims.leases import Leases
 from worker.notify import Notifier
 from worker.routing.mx import Router
 from worker.signals.metrics import Metrics
 from worker.sites.profiles import Sites
+from worker.sites.sources import Pool as SourcePool
 from worker.smtp.attempt import Carrier
 
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """Everything of one worker process. `stopping` is set once the process shall end."""
+    """Everything of one worker process. `stopping` is set once the process shall end.
+
+    `pools` are the sources of each stream; there are none where the system picks the address.
+    """
 
     settings: Settings
     redis: Redis
@@ -31,6 +37,8 @@ class Resources:
     leases: Leases
     router: Router
     sites: Sites
+    pools: Mapping[Stream, SourcePool]
+    book: SourceBook
     carrier: Carrier
     notifier: Notifier
     metrics: Metrics

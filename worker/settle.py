@@ -5,16 +5,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import assert_never
 
-from app.events import AttemptRecord, Delivery, EventType
+from app.events import AttemptRecord, Category, Delivery, EventType
 from app.messages import TRANSITIONS, Message, OnUnknown, RecipientState, Status
 from app.spool.lanes import Closing, MailClaim, Settled, Settlement
+from app.spool.sources import SourceRest
 from worker.claims.insist import insist
 from worker.outcomes.outcome import Outcome, Verdict
-from worker.outcomes.pauses import pause_after
+from worker.outcomes.pauses import pause_after, source_pause_after
 from worker.resources import Resources
 from worker.retry import spread, wait_after
 from worker.smtp.attempt import Attempted
@@ -29,9 +30,7 @@ _EVENTS = {
 
 _HEARD = frozenset({Verdict.DELIVERED, Verdict.DEFERRED, Verdict.BOUNCED})
 """Verdicts that only a site that could be reached can give."""
-
-
-_UNTRIED = frozenset({Verdict.EXPIRED, Verdict.HELD, Verdict.INTERRUPTED})
+_UNTRIED = frozenset({Verdict.EXPIRED, Verdict.HELD, Verdict.WAITING, Verdict.INTERRUPTED})
 """Verdicts that no try stands behind."""
 
 
@@ -81,28 +80,37 @@ def _consequence(outcome: Outcome, state: RecipientState, terms: Terms) -> Decis
             return Decision(Status.EXPIRED, state.attempts, state.interruptions)
         case Verdict.DEFERRED:
             return Decision(Status.DEFERRED, tried, state.interruptions, terms.wait(tried))
-        case Verdict.UNREACHED:
-            # It keeps its place; the lane is what waits.
+        case Verdict.UNREACHED | Verdict.BLOCKED:
+            # It keeps its place; the lane is what waits, or the source.
             return Decision(Status.DEFERRED, state.attempts, state.interruptions, timedelta(0))
         case Verdict.LOST:
             # The first loss may be anybody's fault; a message that keeps losing workers is held back.
             wait = terms.wait(lost - 1) if lost > 1 else timedelta(0)
             return Decision(Status.DEFERRED, state.attempts, lost, wait)
-        case Verdict.INTERRUPTED | Verdict.HELD:
-            return Decision(
-                state.status, state.attempts, state.interruptions, timedelta(0), told=False
-            )
+        case Verdict.INTERRUPTED | Verdict.HELD | Verdict.WAITING:
+            return _put_back(outcome, state)
         case _:
             assert_never(outcome.verdict)
 
 
+def _put_back(outcome: Outcome, state: RecipientState) -> Decision:
+    """Leave no trace of what was not tried; but why a recipient waits is told, once."""
+    if outcome.wait and not _was_seen(outcome, state):
+        return Decision(Status.DEFERRED, state.attempts, state.interruptions, outcome.wait)
+    return Decision(state.status, state.attempts, state.interruptions, outcome.wait, told=False)
+
+
 def _refused(outcome: Outcome, state: RecipientState, terms: Terms) -> Decision:
     """Believe a refusal, but one that needs a second look only when the last try came to the same."""
-    was_seen = state.last is not None and state.last.text == outcome.text
-    if outcome.needs_second_look and not was_seen:
+    if outcome.needs_second_look and not _was_seen(outcome, state):
         wait = terms.second_look
         return Decision(Status.DEFERRED, state.attempts, state.interruptions, wait)
     return Decision(Status.BOUNCED, state.attempts + 1, state.interruptions)
+
+
+def _was_seen(outcome: Outcome, state: RecipientState) -> bool:
+    """Tell whether the last event said the same."""
+    return state.last is not None and state.last.text == outcome.text
 
 
 def settlement_of(claim: MailClaim, place: int, outcome: Outcome, terms: Terms) -> Settlement:
@@ -112,7 +120,9 @@ def settlement_of(claim: MailClaim, place: int, outcome: Outcome, terms: Terms) 
     if decision.wait is not None and decision.told and terms.now >= message.expires_at:
         decision = Decision(Status.EXPIRED, decision.attempts, decision.interruptions)
     if not decision.told:
-        return Settlement(state, decision.wait, None)
+        until = min(terms.now + (decision.wait or timedelta(0)), message.expires_at)
+        after = replace(state, due_at=until) if decision.wait else state
+        return Settlement(after, decision.wait, None)
     if decision.status not in TRANSITIONS[state.status]:
         raise ValueError(f"a recipient cannot go from {state.status} to {decision.status}")
     delivery = _delivery(outcome, decision, message, terms)
@@ -122,6 +132,7 @@ def settlement_of(claim: MailClaim, place: int, outcome: Outcome, terms: Terms) 
         decision.interruptions,
         delivery.next_attempt_at,
         delivery,
+        _source(outcome) or state.source,
     )
     event = message.event(claim.indexes[place], _EVENTS[decision.status], terms.now, delivery)
     return Settlement(after, decision.wait, event)
@@ -145,7 +156,14 @@ async def settle(
         site_worked=_site_worked(attempted.outcomes),
         site_rest=rest,
     )
-    settled = await insist(lambda: resources.lanes.settle(claim, settlements, closing), resources)
+    rests = _source_rests(attempted)
+
+    async def step() -> Settled:
+        for source_rest in rests:
+            await resources.book.rest(source_rest)
+        return await resources.lanes.settle(claim, settlements, closing)
+
+    settled = await insist(step, resources)
     resources.metrics.settled(attempted.outcomes)
     return settled
 
@@ -174,8 +192,12 @@ def _lane_wait(claim: MailClaim, outcomes: tuple[Outcome, ...], terms: Terms) ->
 
 
 def _site_worked(outcomes: tuple[Outcome, ...]) -> bool | None:
-    """Tell whether a mail went through, or the site could not be reached; None where nothing was tried."""
-    verdicts = {outcome.verdict for outcome in outcomes if outcome.peer}
+    """Tell whether a mail went through, or the site could not be reached; None where nothing was tried.
+
+    Trouble of our own machine says nothing of the site.
+    """
+    asked = (each for each in outcomes if each.peer and each.category is not Category.LOCAL)
+    verdicts = {outcome.verdict for outcome in asked}
     if Verdict.UNREACHED in verdicts:
         return False
     return True if verdicts & _HEARD else None
@@ -183,8 +205,27 @@ def _site_worked(outcomes: tuple[Outcome, ...]) -> bool | None:
 
 def _site_rest(outcomes: tuple[Outcome, ...]) -> timedelta | None:
     """Return how long the whole site wants to be left alone by what it said, None if it did not say so."""
-    rests = (pause_after(outcome.reply) for outcome in set(outcomes) if outcome.reply)
+    said = {outcome for outcome in outcomes if outcome.reply and not _source_pause(outcome)}
+    rests = (pause_after(outcome.reply) for outcome in said if outcome.reply)
     return max(filter(None, rests), default=None)
+
+
+def _source_rests(attempted: Attempted) -> tuple[SourceRest, ...]:
+    """Return which source should rest at the site that was tried, by what was said to it."""
+    pauses = ((outcome, _source_pause(outcome)) for outcome in set(attempted.outcomes))
+    return tuple(
+        SourceRest(attempted.site, source, pause)
+        for outcome, pause in pauses
+        if pause and attempted.site and (source := _source(outcome))
+    )
+
+
+def _source_pause(outcome: Outcome) -> timedelta | None:
+    return source_pause_after(outcome) if _source(outcome) else None
+
+
+def _source(outcome: Outcome) -> str | None:
+    return outcome.peer.source if outcome.peer else None
 
 
 def _delivery(outcome: Outcome, decision: Decision, message: Message, terms: Terms) -> Delivery:
@@ -205,15 +246,16 @@ def _delivery(outcome: Outcome, decision: Decision, message: Message, terms: Ter
 
 def _attempt_record(claim: MailClaim, attempted: Attempted) -> AttemptRecord | None:
     """Return the record of a try; None where nothing was tried. Its words are those of the first that was."""
-    tried = [each for each in attempted.outcomes if each.verdict not in _UNTRIED]
+    both = zip(claim.indexes, attempted.outcomes, strict=True)
+    tried = [pair for pair in both if pair[1].verdict not in _UNTRIED]
     if not tried:
         return None
-    first = tried[0]
+    first = tried[0][1]
     return AttemptRecord(
         started_at=attempted.started_at,
         finished_at=attempted.finished_at,
-        recipients=tuple(claim.message.recipient_id(index) for index in claim.indexes),
-        results=tuple(outcome.verdict.value for outcome in attempted.outcomes),
+        recipients=tuple(claim.message.recipient_id(index) for index, _ in tried),
+        results=tuple(outcome.verdict.value for _, outcome in tried),
         peer=first.peer,
         text=first.reply.text if first.reply else first.text,
         dialogue=attempted.dialogue,

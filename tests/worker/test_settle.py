@@ -26,6 +26,7 @@ TERMS = Terms(
     second_look=timedelta(minutes=15),
 )
 HOLD = replace(TERMS, on_unknown=OnUnknown.HOLD)
+WAIT = timedelta(hours=3)
 PEER = Peer("mx.example.org", "192.0.2.1")
 
 
@@ -146,6 +147,44 @@ def test_a_claim_that_found_no_place_at_its_site_is_put_back_without_a_trace() -
     state = RecipientState(Status.DEFERRED, attempts=2)
     settlement = settlement_of(claim(state), 0, outcome(Verdict.HELD), TERMS)
     assert (settlement.state, settlement.wait, settlement.event) == (state, timedelta(0), None)
+
+
+def test_a_recipient_that_no_source_takes_yet_waits_and_why_is_told_once() -> None:
+    waiting = Outcome(Verdict.WAITING, Category.LOCAL, None, "all full", None, wait=WAIT)
+    first = settlement_of(claim(RecipientState(), lives=5 * WAIT), 0, waiting, TERMS)
+    assert (first.state.status, first.state.attempts, first.wait) == (Status.DEFERRED, 0, WAIT)
+    assert first.event is not None
+    assert first.event.delivery is not None
+    assert first.event.delivery.next_attempt_at == NOW + WAIT
+    later = replace(TERMS, now=NOW + WAIT)
+    again = settlement_of(claim(first.state, lives=5 * WAIT), 0, waiting, later)
+    assert (again.event, again.wait, again.state.due_at) == (None, WAIT, NOW + 2 * WAIT)
+    short = settlement_of(claim(first.state, lives=WAIT * 3 / 2), 0, waiting, later)
+    assert short.state.due_at == NOW + WAIT * 3 / 2
+
+
+def test_a_recipient_behind_another_is_put_back_without_a_trace() -> None:
+    behind = Outcome(Verdict.WAITING, None, None, "another goes first", None)
+    state = RecipientState(Status.DEFERRED, attempts=2, due_at=NOW)
+    settlement = settlement_of(claim(state), 0, behind, TERMS)
+    assert (settlement.state, settlement.wait, settlement.event) == (state, timedelta(0), None)
+
+
+def test_a_blocked_source_counts_no_attempt_and_the_next_try_is_at_once() -> None:
+    settlement = settlement_of(claim(RecipientState()), 0, outcome(Verdict.BLOCKED), TERMS)
+    assert (settlement.state.status, settlement.state.attempts) == (Status.DEFERRED, 0)
+    assert settlement.wait == timedelta(0)
+    assert settlement.state.due_at == NOW
+
+
+@pytest.mark.parametrize("verdict", sorted({*Verdict} - {Verdict.INTERRUPTED, Verdict.HELD}))
+def test_the_source_of_a_try_is_remembered_until_there_is_another(verdict: Verdict) -> None:
+    tried = replace(outcome(verdict), peer=replace(PEER, source="out2"), wait=WAIT)
+    settlement = settlement_of(claim(RecipientState(source="out1")), 0, tried, TERMS)
+    assert settlement.state.source == "out2"
+    unreached = replace(outcome(Verdict.UNREACHED), peer=None)
+    kept = settlement_of(claim(RecipientState(source="out1")), 0, unreached, TERMS)
+    assert kept.state.source == "out1"
 
 
 def test_a_settled_recipient_cannot_change_any_more() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 
 from app.events import Category, Peer
@@ -24,6 +25,10 @@ class Verdict(StrEnum):
     """The message's time ended."""
     HELD = "held"
     """The site takes no more drains now; its lane waits for a place. Nothing was tried."""
+    WAITING = "waiting"
+    """No source takes it yet, though others of the lane may go. Nothing was tried."""
+    BLOCKED = "blocked"
+    """The site refused our source and said nothing of mail or recipient: another may do. Counts nothing."""
     INTERRUPTED = "interrupted"
     """Our own worker stopped, or its claim ended, before everything was sent. Counts nothing."""
     LOST = "lost"
@@ -38,7 +43,7 @@ class Outcome:
     says in one readable line what happened where no reply of the receiver says it. `in_doubt` means
     that the final dot may have been sent and its reply was never seen: the receiver may have the mail
     (RFC 1047). `needs_second_look` means that a bounce is only believed
-    when a later attempt comes to the same.
+    when a later attempt comes to the same. `wait` is how long a recipient that is waiting has to.
     """
 
     verdict: Verdict
@@ -48,3 +53,4 @@ class Outcome:
     peer: Peer | None
     in_doubt: bool = False
     needs_second_look: bool = False
+    wait: timedelta = timedelta(0)

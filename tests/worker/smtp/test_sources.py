@@ -59,7 +59,7 @@ async def test_a_host_is_not_blamed_for_an_address_that_the_machine_lacks(
     server: SmtpServer, second: SmtpServer
 ) -> None:
     async with client() as sender:
-        await sender.carry([server, second], source=FOREIGN)
+        await sender.carry(server, source=FOREIGN)
         (outcome,) = (await sender.carry([server, second], source=FIRST)).outcomes
     assert outcome.peer is not None
     assert outcome.peer.address == server.host
