@@ -16,6 +16,7 @@ import typer
 
 from app.errors import PillarboxError
 from app.processes.children import python
+from app.processes.garbage import expect_to_serve
 from app.settings import Settings, read_settings
 
 _FAILED, _MISCONFIGURED = 1, 2
@@ -79,8 +80,10 @@ def _serve_api(settings: Settings) -> None:
     from app.main import create_app_from_env
     from app.server.connection import Connection
 
+    app = create_app_from_env()
+    expect_to_serve()
     uvicorn.run(
-        create_app_from_env(),
+        app,
         host=settings.api.host,
         port=settings.api.port,
         loop="uvloop",

@@ -17,6 +17,7 @@ from arq.connections import ArqRedis
 from arq.worker import Worker
 
 from app.errors import ConfigurationError, SpoolError, SpoolFull
+from app.processes.garbage import expect_to_serve
 from app.settings import Settings, read_settings
 from app.signals.logs import configure_logs
 from app.spool.client import Redis, end, translate
@@ -179,6 +180,7 @@ def main() -> int:
     try:
         settings = read_settings()
         configure_logs(settings.log)
+        expect_to_serve()
         uvloop.run(run(settings))
     except ConfigurationError as error:
         sys.stderr.write(f"{error.detail}\n")
