@@ -61,6 +61,9 @@ _SIGNED = (
     "CFBL-Address",
     "CFBL-Feedback-ID",
 )
+_WANTED = tuple(
+    (name, name.lower().encode("ascii"), name in _OVERSIGNED) for name in (*_OVERSIGNED, *_SIGNED)
+)
 _MAX_LINE = 72
 _RUNS = re.compile(rb"  +")
 
@@ -195,16 +198,18 @@ def _choose_fields(fields: dict[bytes, list[bytes]]) -> tuple[list[str], bytes]:
     """Return the names for h= and their lines; of equal names the last first (RFC 6376 §5.4.2)."""
     names: list[str] = []
     lines: list[bytes] = []
-    for name in (*_OVERSIGNED, *_SIGNED):
-        found = fields.get(name.lower().encode("ascii"), [])
-        names += [name] * (len(found) + (name in _OVERSIGNED))
+    for name, lower, is_oversigned in _WANTED:
+        found = fields.get(lower, [])
+        names += [name] * (len(found) + is_oversigned)
         lines += reversed(found)
     return names, b"".join(lines)
 
 
 def _relax_body(body: bytes) -> bytes:
     """Return the relaxed form of a body (RFC 6376 §3.4.4); an empty one stays empty."""
-    body = _RUNS.sub(b" ", body.replace(b"\t", b" "))
+    body = body.replace(b"\t", b" ")
+    if b"  " in body:
+        body = _RUNS.sub(b" ", body)
     if not body.endswith(b"\r\n"):
         body += b"\r\n"
     body = body.replace(b" \r\n", b"\r\n").rstrip(b"\r\n")
