@@ -53,7 +53,7 @@ class Acceptor:
         message = self._message(draft, caller)
         raw = await self._written(draft, message, keys)
         kept = await self.store.keep(replace(message, size_bytes=len(raw)), raw, idempotency)
-        await self.alarm.ring(kept.wakes)
+        self.alarm.ring_soon(kept.wakes)
         return kept.receipt
 
     def _message(self, draft: Draft, caller: Caller) -> Message:

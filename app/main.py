@@ -81,8 +81,10 @@ def _lifespan(settings: Settings, keyring: Keyring) -> _Lifespan:
             app.state.services = services
             async with asyncio.TaskGroup() as tasks:
                 watching = tasks.create_task(services.health.watch())
+                ringing = tasks.create_task(services.acceptor.alarm.keep())
                 yield
                 await end(watching)
+                await end(ringing)
 
     return lifespan
 

@@ -48,6 +48,20 @@ class Alarm:
     def __init__(self, pool: ArqRedis) -> None:
         """Use arq's client."""
         self._pool = pool
+        self._wanted: asyncio.Queue[str] = asyncio.Queue()
+
+    def ring_soon(self, lanes: Sequence[str]) -> None:
+        """Let `keep` ring for each lane, so that nobody has to wait for arq's calls."""
+        for lane in lanes:
+            self._wanted.put_nowait(lane)
+
+    async def keep(self) -> None:
+        """Ring for what `ring_soon` was told, for ever; run it as a task."""
+        while True:
+            lanes = [await self._wanted.get()]
+            while not self._wanted.empty():
+                lanes.append(self._wanted.get_nowait())
+            await self.ring(lanes)
 
     async def ring(self, lanes: Sequence[str]) -> None:
         """Ask for one more drain for each lane. Never raises: a lost ring costs a second, not a mail."""

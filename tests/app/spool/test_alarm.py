@@ -1,0 +1,75 @@
+"""Ringing the alarm: beside those who ask for it, and never in their way."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+from app.accept import Acceptor
+from app.ids import KeyId, ProjectId
+from app.mail.address import parse_mailbox
+from app.messages import Draft
+from app.projects.keyring import Keyring
+from app.projects.keys import ALL_SCOPES, Caller
+from app.settings import RedisSettings
+from app.spool.client import Redis, end
+from app.spool.health import Health
+from app.spool.jobs import Alarm, arq_pool
+from app.spool.replies import as_int
+from tests.app.spool.conftest import Spool, spool_settings
+from tests.fakes.waiting import eventually
+
+CALLER = Caller(ProjectId("shop"), KeyId("0" * 32), ALL_SCOPES)
+ADA = parse_mailbox("ada@example.com")
+
+
+@asynccontextmanager
+async def kept(alarm: Alarm) -> AsyncIterator[None]:
+    keeping = asyncio.create_task(alarm.keep())
+    try:
+        yield
+    finally:
+        await end(keeping)
+
+
+@asynccontextmanager
+async def silent_redis() -> AsyncIterator[RedisSettings]:
+    """A server that takes connections and never says a word."""
+    connections: list[asyncio.StreamWriter] = []
+
+    async def listen(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(writer)
+
+    async with await asyncio.start_server(listen, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        yield RedisSettings(url=f"redis://127.0.0.1:{port}", timeout=timedelta(seconds=30))
+        for writer in connections:
+            writer.close()
+
+
+async def test_each_wanted_ring_becomes_a_job(spool: Spool) -> None:
+    alarm = Alarm(arq_pool(spool.redis))
+    alarm.ring_soon(["a", "b"])
+    alarm.ring_soon(["a"])
+
+    async def jobs() -> bool:
+        return as_int(await spool.redis.call("ZCARD", spool.redis.keys.queue)) == 3
+
+    async with kept(alarm):
+        assert await eventually(jobs)
+
+
+async def test_nobody_who_sends_waits_for_the_alarm(spool: Spool, valkey_url: str) -> None:
+    settings = spool_settings(valkey_url)
+    async with silent_redis() as silent, Redis.connect(silent) as hanging:
+        alarm = Alarm(arq_pool(hanging))
+        health = Health(spool.redis, settings.redis)
+        acceptor = Acceptor(spool.store, alarm, health, Keyring(None), settings)
+        async with kept(alarm), asyncio.timeout(10):
+            receipts = [
+                await acceptor.accept(Draft(ADA, (ADA,), text="hello"), CALLER, None)
+                for _ in range(3)
+            ]
+        assert len({receipt.message for receipt in receipts}) == 3
