@@ -18,6 +18,7 @@ from app.api.deps import (
 )
 from app.api.document import problems, replayed_header, sent_by
 from app.api.requests import MessageRequest
+from app.errors import InvalidRequest, TooLarge
 from app.messages import Receipt
 from app.projects.keys import Scope
 
@@ -39,8 +40,16 @@ async def send_message(request: Request) -> Response:
     """Accept a message: when this answers 202, the message is on disk and will be delivered or reported."""
     parts, caller = await services_of(request), await identify(request, Scope.SEND)
     sent = await submission(request)
-    draft = await sent.draft(parts.settings)
-    return _accepted(await parts.acceptor.accept(draft, caller, sent.idempotency))
+    try:
+        draft = await sent.draft(parts.settings)
+        receipt = await parts.acceptor.accept(draft, caller, sent.idempotency)
+    except (InvalidRequest, TooLarge):
+        # What was accepted once stays accepted, also when its time or our settings have changed since.
+        first = await parts.store.first_receipt(caller.project, sent.idempotency)
+        if first is None:
+            raise
+        receipt = first
+    return _accepted(receipt)
 
 
 def _accepted(receipt: Receipt) -> Response:

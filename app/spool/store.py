@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.errors import IdempotencyConflict, NotFound
 from app.events import AttemptRecord, Event, EventType
@@ -59,6 +59,20 @@ class Store:
             arguments += [lane.name, state, EVENT.encode(queued)]
         return _kept(receipt, await self._redis.run(self._scripts.accept, *arguments))
 
+    async def first_receipt(
+        self, project: ProjectId, idempotency: Idempotency | None
+    ) -> Receipt | None:
+        """Return the receipt that this key and payload got before, None where there is none."""
+        if idempotency is None:
+            return None
+        memory = f"{self._redis.keys.idempotency}{project}:{idempotency.key}"
+        stored = await self._redis.call("HMGET", memory, "fingerprint", "receipt")
+        match as_list(stored):
+            case [idempotency.fingerprint, bytes(first)]:
+                return _replayed(first)
+            case _:
+                return None
+
     async def view(self, project: ProjectId, message: MessageId) -> MessageView:
         """Return a message and where its recipients stand. Raises NotFound, for foreign ids too."""
         found = await self._message(project, message)
@@ -105,11 +119,12 @@ def _kept(receipt: Receipt, reply: Reply) -> Kept:
         case [b"accepted", *wakes]:
             return Kept(receipt, tuple(as_text(lane) for lane in wakes))
         case [b"replayed", first]:
-            known = RECEIPT.decode(as_bytes(first))
-            return Kept(
-                Receipt(known.message, known.recipients, known.created_at, replayed=True), ()
-            )
+            return Kept(_replayed(as_bytes(first)), ())
         case _:
             raise IdempotencyConflict(
                 "this Idempotency-Key was used with another body; use a new key for a new message"
             )
+
+
+def _replayed(stored: bytes) -> Receipt:
+    return replace(RECEIPT.decode(stored), replayed=True)

@@ -19,6 +19,7 @@ from app.spool.scripts import Scripts
 from app.spool.store import Store
 from app.wire import event_bytes
 from tests.app.api.client import MESSAGE, Client
+from tests.fakes.waiting import eventually
 
 
 async def test_accepted_message_is_answered_with_its_recipients(client: Client) -> None:
@@ -135,6 +136,25 @@ async def test_repeated_idempotency_key_gives_the_first_answer_again(client: Cli
     assert (again.status, again.body) == (202, first.body)
     assert "Idempotent-Replayed" not in first.headers
     assert again.headers["Idempotent-Replayed"] == "true"
+
+
+async def test_repeated_idempotency_key_gives_the_first_answer_after_its_time_has_passed(
+    client: Client,
+) -> None:
+    expires_at = datetime.now(UTC) + timedelta(seconds=1)
+    message = {**MESSAGE, "expires_at": expires_at.isoformat()}
+    key = {"Idempotency-Key": "order-1815"}
+    first = await client.post("/messages", message, key)
+
+    async def is_refused_without_key() -> bool:
+        return (await client.post("/messages", message)).status == 422
+
+    assert await eventually(is_refused_without_key)
+    again = await client.post("/messages", message, key)
+    assert (again.status, again.body) == (202, first.body)
+    assert again.headers["Idempotent-Replayed"] == "true"
+    other = await client.post("/messages", {**message, "subject": "Bye"}, key)
+    assert other.status == 422
 
 
 async def test_idempotency_key_of_another_body_is_a_conflict(client: Client) -> None:
