@@ -16,7 +16,7 @@ from app.api import endpoints, messages
 from app.api import health as health_routes
 from app.api.deps import Services
 from app.api.document import DESCRIPTION, VERSION, Api
-from app.api.middleware import Boundary
+from app.api.middleware import Boundary, Room
 from app.api.problems import on_domain_error, on_http_error, on_parameter_error
 from app.dashboard.inbox import mailbox_router
 from app.errors import ConfigurationError, PillarboxError
@@ -61,7 +61,8 @@ def create_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.metrics = metrics
-    app.add_middleware(Boundary, metrics=metrics)
+    room = Room(settings.api.max_held_bytes, metrics)
+    app.add_middleware(Boundary, metrics=metrics, room=room)
     app.add_exception_handler(PillarboxError, on_domain_error)
     app.add_exception_handler(HTTPException, on_http_error)
     app.add_exception_handler(RequestValidationError, on_parameter_error)

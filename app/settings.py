@@ -87,6 +87,9 @@ class ApiSettings(_Group):
     """Port to listen on."""
     max_body_bytes: Count = 40_000_000
     """Largest request body."""
+    max_held_bytes: Count = 120_000_000
+    """Large bodies (above 256 KB) held at a time, together; more are refused (503). Each takes about six
+    times its size while it becomes a mail."""
     max_message_bytes: Count = 30_000_000
     """Largest message, as it is sent."""
     max_recipients: Count = 100
@@ -295,6 +298,8 @@ class Settings(BaseSettings):
     def _agree(self) -> Settings:
         if self.delivery.expires_after > self.delivery.max_expires_after:
             raise ValueError("delivery.expires_after is longer than delivery.max_expires_after")
+        if self.api.max_held_bytes < self.api.max_body_bytes:
+            raise ValueError("api.max_held_bytes is less than api.max_body_bytes, one body")
         if self.dkim.required and self.dkim.directory is None:
             raise ValueError(
                 "dkim.required is true but dkim.directory is not set: name the folder of the keys "

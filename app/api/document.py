@@ -52,7 +52,7 @@ _KEY_TEXT = (
 
 _KEYED = ("unauthenticated", "forbidden")
 _STORED = ("spool_unavailable",)
-_READ_BODY = ("malformed_json", "too_large", "unsupported_media_type", "invalid_request")
+_READ_BODY = ("malformed_json", "too_large", "unsupported_media_type", "invalid_request", "crowded")
 _CODES: Mapping[Call, tuple[str, ...]] = MappingProxyType(
     {
         "send": (

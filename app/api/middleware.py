@@ -1,4 +1,4 @@
-"""The outermost layer: security headers, metrics, and the last catch for errors that nobody expected."""
+"""The outermost layer: security headers, metrics, memory, and the last catch for errors nobody expected."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.problems import unexpected
+from app.api.body import THREAD_ABOVE_BYTES
+from app.api.problems import Crowded, unexpected
 from app.signals.metrics import HttpMetrics
 
 _log = structlog.get_logger(__name__)
@@ -38,13 +39,51 @@ class _Answer:
         await self._send(message)
 
 
+class Room:
+    """The memory for large bodies, shared by all requests."""
+
+    def __init__(self, most: int, metrics: HttpMetrics) -> None:
+        """Give away `most` bytes, and tell `metrics` of it."""
+        self._free = most
+        self._metrics = metrics
+
+    def take(self, size: int) -> None:
+        """Take `size` bytes, or give some back where it is negative. Raises Crowded; then nothing was taken."""
+        if size > self._free:
+            raise Crowded("other large requests are being read: send this one again in a moment")
+        self._free -= size
+        self._metrics.held(size)
+
+
+class _Intake:
+    """Watches one body on its way in, and takes room for it as soon as it is a large one."""
+
+    def __init__(self, receive: Receive, room: Room) -> None:
+        self._receive = receive
+        self._room = room
+        self._size = self._taken = 0
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        self._size += len(message.get("body", b""))
+        if self._size > THREAD_ABOVE_BYTES:
+            self._room.take(self._size - self._taken)
+            self._taken = self._size
+        return message
+
+    def end(self) -> None:
+        if self._taken:
+            self._room.take(-self._taken)
+
+
 class Boundary:
     """Pure ASGI middleware around the whole application."""
 
-    def __init__(self, app: ASGIApp, metrics: HttpMetrics) -> None:
-        """Wrap `app` and count in `metrics`."""
+    def __init__(self, app: ASGIApp, metrics: HttpMetrics, room: Room) -> None:
+        """Wrap `app`, count in `metrics`, and let in what `room` is left for."""
         self._app = app
         self._metrics = metrics
+        self._room = room
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; only here an exception that is no answer becomes one."""
@@ -52,13 +91,15 @@ class Boundary:
             await self._app(scope, receive, send)
             return
         answer, begun = _Answer(send), time.perf_counter()
+        intake = _Intake(receive, self._room)
         try:
-            await self._app(scope, receive, answer.send)
+            await self._app(scope, intake.receive, answer.send)
         except ClientDisconnect:
             answer.status = _CLIENT_LEFT
         except Exception:
             await self._fail(scope, receive, answer)
         finally:
+            intake.end()
             seconds = time.perf_counter() - begun
             self._metrics.answered(
                 scope["method"], _route(scope), answer.status or _CLIENT_LEFT, seconds

@@ -53,6 +53,12 @@ class MethodNotAllowed(PillarboxError):
     code = "method_not_allowed"
 
 
+class Crowded(PillarboxError):
+    """As many large bodies are being read as there is memory for."""
+
+    code = "crowded"
+
+
 class NotReady(PillarboxError):
     """Mail cannot be taken and kept now; `reasons` say why."""
 
@@ -94,6 +100,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "spool_full": Kind(
             HTTPStatus.SERVICE_UNAVAILABLE, "The message store takes no more for now"
         ),
+        "crowded": Kind(HTTPStatus.SERVICE_UNAVAILABLE, "Too many large requests at once"),
         "not_ready": Kind(HTTPStatus.SERVICE_UNAVAILABLE, "Not ready to take mail"),
     }
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from prometheus_client import (
     CollectorRegistry,
     Counter,
+    Gauge,
     GCCollector,
     Histogram,
     PlatformCollector,
@@ -50,6 +51,11 @@ class HttpMetrics:
             buckets=_SECONDS,
             registry=registry,
         )
+        self._held = Gauge(
+            "pillarbox_http_held_bytes",
+            "Bytes of large request bodies that are held now; `api.max_held_bytes` bounds them.",
+            registry=registry,
+        )
         self._unexpected = Counter(
             "pillarbox_http_unexpected_errors",
             "Requests that ended with 500; each is logged with its traceback.",
@@ -61,6 +67,10 @@ class HttpMetrics:
         known = method if method in _METHODS else "other"
         self._requests.labels(known, route, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
+
+    def held(self, size: int) -> None:
+        """Count bytes of a large body in, or out where it is negative."""
+        self._held.inc(size)
 
     def failed(self) -> None:
         """Count one unexpected error."""
