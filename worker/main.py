@@ -67,9 +67,11 @@ async def open_resources(settings: Settings, redis: Redis) -> AsyncIterator[Reso
     sources_file = settings.delivery.sources_file
     pools = read_sources(sources_file) if sources_file else ()
     async with AsyncExitStack() as stack:
-        notifier = await stack.enter_async_context(Notifier.open(settings.webhooks, utc_now))
         pool = await stack.enter_async_context(Pool(settings.delivery))
         resolver = await stack.enter_async_context(Resolver(settings.dns))
+        notifier = await stack.enter_async_context(
+            Notifier.open(settings.webhooks, resolver, utc_now)
+        )
         yield Resources(
             settings=settings,
             redis=redis,

@@ -1,7 +1,9 @@
 """Telling applications: post events to an endpoint and judge the answer.
 
 The connector refuses private addresses at the moment of connecting, so no DNS answer can change between
-the check and the connection. A redirect is a failure: it would lead to where nobody checked.
+the check and the connection. A redirect is a failure: it would lead to where nobody checked. Names are looked
+up like those of mail, within the same budget: the system's resolver would do it in a few threads, and a few
+endpoints whose name servers are silent would hold up all others.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
 
 from app.events import Event
 from app.networks import is_allowed
@@ -25,6 +28,8 @@ from app.projects.endpoints import Endpoint
 from app.settings import WebhookSettings
 from app.spool.lanes import Parcel
 from app.wire import event_bytes
+from worker.routing.answers import Answer, Failed, Found
+from worker.routing.resolver import Resolver
 
 _ANSWER_BYTES = 1024
 """How much of an answer's body is read before the connection is given back; nobody looks at it."""
@@ -41,14 +46,15 @@ class Notifier:
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, settings: WebhookSettings, clock: Callable[[], datetime]
+        cls, settings: WebhookSettings, resolver: Resolver, clock: Callable[[], datetime]
     ) -> AsyncIterator[Notifier]:
-        """Open the connections' pool, close it at the end."""
+        """Open the connections' pool, close it at the end. `resolver` finds the hosts and keeps answers."""
         connector = aiohttp.TCPConnector(
             socket_factory=_guarded_socket_factory(settings),
+            resolver=_Names(resolver),
+            use_dns_cache=False,
             limit=1000,
             limit_per_host=50,
-            ttl_dns_cache=10,
         )
         timeout = aiohttp.ClientTimeout(total=settings.timeout.total_seconds())
         headers = {"User-Agent": "Pillarbox-Webhook/1", "Content-Type": "application/json"}
@@ -74,6 +80,42 @@ class Notifier:
                 return None if 200 <= answer.status < 300 else f"HTTP {answer.status}"
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             return f"{type(error).__name__}: {error}"
+
+
+class _Names(AbstractResolver):
+    """The resolver in the form that aiohttp wants."""
+
+    def __init__(self, resolver: Resolver) -> None:
+        self._resolver = resolver
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        del family  # both are wanted
+        name = host.rstrip(".").lower()
+        if name == "localhost" or name.endswith(".localhost"):
+            return [_place(host, "127.0.0.1", port), _place(host, "::1", port)]  # RFC 6761 §6.3
+        answers = await asyncio.gather(self._resolver.ipv4(name), self._resolver.ipv6(name))
+        found = [_place(host, address, port) for answer in answers for address in _records(answer)]
+        if not found:
+            reasons = [answer.reason for answer in answers if isinstance(answer, Failed)]
+            raise OSError(socket.EAI_NONAME, *reasons[:1] or ["the DNS has no address for it"])
+        return found
+
+    async def close(self) -> None:
+        """Leave the resolver to whoever opened it."""
+
+
+def _records(answer: Answer[str]) -> tuple[str, ...]:
+    return answer.records if isinstance(answer, Found) else ()
+
+
+def _place(host: str, address: str, port: int) -> ResolveResult:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    flags = socket.AI_NUMERICHOST
+    return ResolveResult(
+        hostname=host, host=address, port=port, family=family, proto=0, flags=flags
+    )
 
 
 async def _take_body(answer: aiohttp.ClientResponse) -> None:

@@ -14,11 +14,14 @@ from standardwebhooks.webhooks import Webhook
 
 from app.ids import EndpointId
 from app.projects.endpoints import Endpoint
-from app.settings import WebhookSettings
+from app.settings import DnsSettings, WebhookSettings
 from app.spool.lanes import Parcel
+from tests.fakes.dns import DnsServer, Trouble
 from tests.fakes.letters import Letter, queued
+from tests.fakes.waiting import eventually
 from worker.notify import Notifier, signature_headers
 from worker.resources import utc_now
+from worker.routing.resolver import Resolver
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 LOOPBACK = (ip_network("127.0.0.0/8"),)
@@ -45,10 +48,17 @@ async def answering(answer: bytes) -> AsyncIterator[tuple[int, list[bytes]]]:
         yield server.sockets[0].getsockname()[1], heads
 
 
+def endpoint(url: str) -> Endpoint:
+    return Endpoint(EndpointId("end_1"), url, SECRET, (), "", datetime.now(UTC))
+
+
 async def post(url: str, settings: WebhookSettings) -> str | None:
-    endpoint = Endpoint(EndpointId("end_1"), url, SECRET, (), "", datetime.now(UTC))
-    async with Notifier.open(settings, utc_now) as notifier:
-        return await notifier.post(endpoint, PARCEL)
+    async with (
+        DnsServer() as dns,
+        Resolver(DnsSettings(nameservers=(dns.address,))) as resolver,
+        Notifier.open(settings, resolver, utc_now) as notifier,
+    ):
+        return await notifier.post(endpoint(url), PARCEL)
 
 
 @given(body=st.binary(max_size=200).map(lambda raw: raw.hex().encode()))
@@ -123,3 +133,64 @@ async def test_a_silent_endpoint_is_given_up_in_time() -> None:
         trouble = await post(f"http://127.0.0.1:{silent.getsockname()[1]}/", settings)
         assert trouble is not None
         assert "Timeout" in trouble
+
+
+@asynccontextmanager
+async def named() -> AsyncIterator[tuple[DnsServer, Notifier]]:
+    """Give a notifier that asks a name server of records, and waits long for its answers."""
+    settings = WebhookSettings(allowed_networks=LOOPBACK)
+    async with DnsServer() as dns:
+        asked = DnsSettings(nameservers=(dns.address,), query_timeout=timedelta(seconds=30))
+        async with Resolver(asked) as resolver, Notifier.open(settings, resolver, utc_now) as it:
+            yield dns, it
+
+
+async def test_endpoints_whose_name_servers_are_silent_do_not_hold_up_others() -> None:
+    async with (
+        answering(b"HTTP/1.1 204 No Content\r\n\r\n") as (port, heads),
+        named() as (dns, notifier),
+        asyncio.TaskGroup() as tasks,
+    ):
+        dns.a("good.example", "127.0.0.1")
+        silent = [f"{n}.silent.example" for n in range(100)]
+        for name in silent:
+            dns.trouble(name, Trouble.SILENCE)
+        waiting = [
+            tasks.create_task(notifier.post(endpoint(f"http://{name}:{port}/"), PARCEL))
+            for name in silent
+        ]
+
+        async def all_are_asked() -> bool:
+            return all(dns.questions[name, "A"] for name in silent)
+
+        assert await eventually(all_are_asked)
+        assert await notifier.post(endpoint(f"http://good.example:{port}/hook"), PARCEL) is None
+        assert heads[0].startswith(b"POST /hook HTTP/1.1\r\nHost: good.example:")
+        assert not any(task.done() for task in waiting)
+        for task in waiting:
+            task.cancel()
+
+
+@pytest.mark.parametrize(
+    ("trouble", "reason"),
+    [(None, "the DNS has no address for it"), (Trouble.SERVFAIL, "answered SERVFAIL")],
+)
+async def test_a_name_without_addresses_is_a_failure_that_says_so(
+    trouble: Trouble | None, reason: str
+) -> None:
+    async with named() as (dns, notifier):
+        if trouble:
+            dns.trouble("nowhere.example", trouble)
+        told = await notifier.post(endpoint("https://nowhere.example/"), PARCEL)
+        assert told is not None
+        assert "nowhere.example" in told
+        assert reason in told
+
+
+async def test_this_machine_needs_no_name_server() -> None:
+    async with (
+        answering(b"HTTP/1.1 204 No Content\r\n\r\n") as (port, _),
+        named() as (dns, notifier),
+    ):
+        assert await notifier.post(endpoint(f"http://localhost:{port}/"), PARCEL) is None
+        assert not dns.questions
