@@ -5,6 +5,7 @@ from pathlib import Path
 from tests.fakes.deployment import data, delivery, deployed
 from tests.fakes.dns import DnsServer
 from tests.fakes.smtp import SmtpServer
+from tests.fakes.waiting import eventually
 
 
 async def test_one_refused_recipient_of_three_bounces_and_the_others_get_one_copy(
@@ -82,3 +83,38 @@ async def test_a_message_expires_while_its_lane_rests(tmp_path: Path, dns: DnsSe
         async with deployed(tmp_path, dns, server.port, settings=resting) as pillarbox:
             message = await pillarbox.send("ann@example.org", expires_in=2)
             assert await pillarbox.settled(message) == {"ann@example.org": "expired"}
+
+
+async def test_a_domain_that_does_not_exist_bounces_after_a_second_look(
+    tmp_path: Path, dns: DnsServer
+) -> None:
+    soon = {"PILLARBOX_DNS__SECOND_LOOK": "0.5"}
+    async with (
+        SmtpServer() as server,
+        deployed(tmp_path, dns, server.port, settings=soon) as pillarbox,
+    ):
+        message = await pillarbox.send("ann@nowhere.example")
+        assert await pillarbox.settled(message) == {"ann@nowhere.example": "bounced"}
+        assert await pillarbox.told(message) == ["queued", "deferred", "bounced"]
+        said = delivery((await pillarbox.events(message))[-1])
+        assert str(said["text"]).startswith("5.1.2 ")
+        assert dns.questions["nowhere.example", "MX"] >= 2
+        assert server.sessions == []
+
+
+async def test_a_domain_that_is_there_at_the_second_look_gets_its_mail(
+    tmp_path: Path, dns: DnsServer
+) -> None:
+    soon = {"PILLARBOX_DNS__SECOND_LOOK": "2"}
+    async with (
+        SmtpServer() as server,
+        deployed(tmp_path, dns, server.port, settings=soon) as pillarbox,
+    ):
+        message = await pillarbox.send("ann@new.example")
+
+        async def is_deferred() -> bool:
+            return "deferred" in await pillarbox.told(message)
+
+        assert await eventually(is_deferred)
+        dns.a("new.example", "127.0.0.1")
+        assert await pillarbox.settled(message) == {"ann@new.example": "delivered"}

@@ -168,13 +168,8 @@ class _Attempt:
         """Try one host."""
         self._peer = peer_of(host, self._source)
         kept = self._pool.take(host, self._source)
-        if kept is not None:
-            kept.dialogue.note_in(self.transcript)
-            before = len(self._open)
-            goes_on = await self._converse(kept)
-            # A kept session that settled nothing had enough: a fresh one with the same host may do.
-            if self._is_cancelled() or (len(self._open) < before and not goes_on):
-                return Visit.TALKED
+        if kept is not None and await self._use_kept(kept):
+            return Visit.TALKED
         try:
             while await self._converse(await self._pool.open(host, self.transcript, self._source)):
                 pass
@@ -183,6 +178,18 @@ class _Attempt:
             self._note(tuple(Result(unreached, Next.ELSEWHERE) for _ in self._open))
             return Visit.NOT_BEGUN if trouble.category is Category.LOCAL else Visit.UNREACHED
         return Visit.TALKED
+
+    async def _use_kept(self, session: Session) -> bool:
+        """Use a kept session; tell whether we are done with its host.
+
+        If not, it is the session that had enough, and a fresh one with the same host may do.
+        """
+        session.dialogue.note_in(self.transcript)
+        before, mails = len(self._open), session.mails
+        goes_on = await self._converse(session)
+        has_settled = len(self._open) < before and not goes_on
+        lacks_something = session.dialogue.is_usable and session.mails == mails
+        return has_settled or lacks_something or self._is_cancelled()
 
     async def _converse(self, session: Session) -> bool:
         """Use a session for all that it can do; tell whether the host takes the rest in a fresh one."""

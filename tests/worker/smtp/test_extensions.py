@@ -95,6 +95,19 @@ async def test_what_a_host_does_not_offer_is_not_sent_to_it(server: SmtpServer, 
     assert "MAIL" not in server.sessions[0].verbs()
 
 
+async def test_what_a_host_lacks_is_not_looked_for_in_a_fresh_session_with_it(
+    server: SmtpServer,
+) -> None:
+    server.extensions = ["PIPELINING", "SIZE 100"]
+    async with client() as sender:
+        await sender.carry(server)
+        outcome = await sender.outcome(server, envelope(message=b"x" * 101))
+        assert outcome.text.startswith("5.3.4 ")
+        await sender.carry(server)
+    assert [found.session for found in server.mails] == [1, 1]
+    assert len(server.sessions) == 1
+
+
 @pytest.mark.parametrize("needs", NEEDS)
 async def test_a_host_that_offers_what_the_first_one_lacks_gets_the_mail(
     server: SmtpServer, second: SmtpServer, needs: str
