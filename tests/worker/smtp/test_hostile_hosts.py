@@ -307,13 +307,34 @@ def test_any_bytes_are_read_alike_however_they_are_cut(data: bytes, step: int) -
     assert _read(cut, data) == _read(lambda whole: [whole], data)
 
 
-@given(data=REPLY_BYTES)
-@examples(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-async def test_random_bytes_before_the_dot_are_never_a_delivery(data: bytes) -> None:
-    """No 354 is among them, so the message is never asked for."""
+@given(
+    data=REPLY_BYTES | REPLY_BYTES.map(lambda rest: b"220-x\r\n220 x\r\n" + rest),
+    step=st.sampled_from(["GREETING", "EHLO", "STARTTLS", "MAIL", "RCPT"]),
+)
+@examples(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+async def test_random_bytes_before_the_dot_are_never_a_delivery(data: bytes, step: str) -> None:
+    """No 354 is among them, so the message is never asked for; after STARTTLS plain text may do."""
     async with SmtpServer() as server, client() as sender:
-        server.act("MAIL", reply_then_drop(data))
+        server.extensions.append("STARTTLS")
+        server.reply("RCPT", "550 5.1.1 No such user")
+        server.act(step, reply_then_drop(data))
         outcome = await sender.outcome(server)
         assert outcome.verdict is not Verdict.DELIVERED
         assert outcome.text or outcome.reply
         assert not server.mails
+
+
+@given(data=REPLY_BYTES)
+@examples(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+async def test_random_bytes_after_the_dot_are_a_delivery_only_if_a_success_comes_first(
+    data: bytes,
+) -> None:
+    async with SmtpServer() as server, client() as sender:
+        server.act("DOT", reply_then_drop(data))
+        outcome = await sender.outcome([server, server])
+        assert len(server.sessions) == 1
+    first = _read(lambda whole: [whole], data)[0][:1]
+    if outcome.verdict is Verdict.DELIVERED:
+        assert first == [250]
+    else:
+        assert outcome.in_doubt or first == [550]
