@@ -84,12 +84,17 @@ class Router:
         return self._ordered(way)
 
     async def exchangers(self, domain: str) -> tuple[str, ...]:
-        """Return the names of a domain's exchangers, for telling its site; itself where it has none."""
+        """Return the names of a domain's best exchangers, for telling its site; itself where it has none."""
         if self._catch_all:
             return (self._catch_all[0],)
         answer = await self._resolver.exchangers(domain)
-        names = answer.records if isinstance(answer, Found) else ()
-        return tuple(record.name for record in names if record.name) or (domain,)
+        records = (
+            [record for record in answer.records if record.name]
+            if isinstance(answer, Found)
+            else []
+        )
+        records.sort(key=lambda record: (record.preference, record.name))
+        return tuple(record.name for record in records[:_MOST_EXCHANGERS]) or (domain,)
 
     async def _find_in_time(self, domain: str) -> _Way | Outcome:
         try:
