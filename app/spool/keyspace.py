@@ -6,13 +6,16 @@ message:<message>           hash   `m` message, `raw` bytes, counters `open`, `s
                                    `r<i>` recipient states, `e<n>` events, `a<n>` tries       last outcome
 idempotency:<project>:<key> hash   fingerprint of the payload, and the receipt                its own retention
 due:<lane>                  zset   `<message>/<i>` by due time, ms                            when empty
-lane:<lane>                 hash   reserved drains, `not_before`, `failures`                  when nothing is due
+lane:<lane>                 hash   reserved drains, `not_before`, `failures`, the site that   when nothing is due
+                                   invited it
 drains:<lane>               set    the drains that work on it                                 when empty
 parcels:<lane>              hash   `<message>/<n>` -> sequence, tries and event               when settled
 drain:<drain>               hash   its lane, turn, members claimed, site, members in `doubt`  with its lease
-site:<site>                 hash   window, first, most, cohorts, dead_until, turns            a day after use
+site:<site>                 hash   window, first, most, cohorts, dead_until, turns, interval, a day after use
+                                   used_until
 slots:<site>                zset   drains that hold a place, lanes invited to one             entry by entry
 waiting:<site>              zset   lanes that wait for a place, in their order                entry by entry
+sites                       zset   sites that lanes wait for, by the clock's next look, ms    when none waits
 rests:<site>                zset   sources that rest there, by the end of their rest, ms      with the last of them
 sent:<site>:<day>           hash   source in warm-up -> recipients it was given there         two days after use
 leases                      zset   drains by the end of their lease, ms                       entry by entry
@@ -44,6 +47,7 @@ class Keyspace:
     site: str
     slots: str
     waiting: str
+    sites: str
     rests: str
     sent: str
     leases: str
@@ -58,7 +62,7 @@ class Keyspace:
     @classmethod
     def of(cls, prefix: str) -> Keyspace:
         """Return the keys of the installation that is called `prefix`."""
-        single = {"leases", "lanes", "expiries", "queue"}
+        single = {"sites", "leases", "lanes", "expiries", "queue"}
         names = [field.name for field in fields(cls)]
         return cls(**{name: f"{prefix}:{name}{'' if name in single else ':'}" for name in names})
 

@@ -115,13 +115,15 @@ class Site:
     """A receiving system, known by its exchangers, and how many drains may work on it at a time.
 
     The window starts at `first_window` and may grow to `window`; a site that cannot be reached so often
-    in a row as its window is wide rests for `rest`.
+    in a row as its window is wide rests for `rest`. `interval` is the time between two mails that its
+    rate allows in the long run, None where it has no rate.
     """
 
     name: str
     first_window: int
     window: int
     rest: timedelta
+    interval: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +198,7 @@ class Lanes:
             site.first_window,
             site.window,
             rest,
+            "" if site.interval is None else site.interval / timedelta(milliseconds=1),
         )
         match as_list(reply):
             case [int(wait), wakes]:

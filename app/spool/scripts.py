@@ -15,11 +15,15 @@ _LOOK_AGAIN_MS = 1_000
 """How soon the clock looks again at a lane that it has just looked at."""
 _EXPIRE_AGAIN_MS = 60_000
 """How soon an overdue message is looked at again, should it still be open."""
-_WAIT_FOR_PLACE_MS = 5_000
-"""How long a lane waits for a place at its site before it looks again by itself."""
+_WAIT_FOR_PLACE_MS = 600_000
+"""How long a lane waits to be invited to its site before it looks again by itself."""
+_LONGEST_LOOK_MS = 60_000
+"""How soon the clock looks again at a site that lanes wait for, whatever it waits for itself."""
+_BURST_MS = 2_000
+"""How much of a site's rate may be saved up: a little more than passes between two ticks of the clock."""
 _LONGEST_WAIT_MS = 1_000
 """How long due mail may wait before its lane gets one more drain, however busy the others are."""
-_INVITATION_MS = 2_000
+_INVITATION_MS = 10_000
 """How long a place is kept for a lane that was invited to take it."""
 _MAILS_PER_TURN = 20
 """Mails a drain carries at a site while others wait for a place there."""
@@ -91,7 +95,7 @@ def _policy(settings: Settings) -> str:
         f"reservation = {_RESERVATION_MS}, look_again = {_LOOK_AGAIN_MS}, expire_again = {_EXPIRE_AGAIN_MS}, "
         f"longest_wait = {_LONGEST_WAIT_MS}, wait_for_place = {_WAIT_FOR_PLACE_MS}, "
         f"invitation = {_INVITATION_MS}, mails_per_turn = {_MAILS_PER_TURN}, site_memory_s = {_SITE_MEMORY_S}, "
-        f"max_waiting = {webhooks.max_waiting} }}"
+        f"longest_look = {_LONGEST_LOOK_MS}, burst = {_BURST_MS}, max_waiting = {webhooks.max_waiting} }}"
     )
 
 

@@ -48,7 +48,8 @@ local function doubted(drain)
   return turn == found[1] and members or ''
 end
 
--- End a drain: its lease, its place in the lane, and its place at a site, which goes to the lane that waits for it.
+-- End a drain: its lease, its place in the lane, and its place at a site, which goes to the lane that waits for it (left to
+-- the clock where nobody is there to ring: without `wakes`).
 local function forget_drain(lane, drain, wakes, now)
   local site = call('HGET', K.drain .. drain, 'site')
   call('ZREM', K.leases, drain)
@@ -56,7 +57,7 @@ local function forget_drain(lane, drain, wakes, now)
   call('DEL', K.drain .. drain)
   if site then
     call('ZREM', K.slots .. site, drain)
-    invite(site, wakes, now)
+    if wakes then invite(site, wakes, now) end
   end
 end
 

@@ -35,9 +35,9 @@ end
 rest(lane, ARGV[5], now)
 local site = call('HGET', K.drain .. drain, 'site')
 if site and ARGV[9] ~= '' then feedback(site, ARGV[9] == '1', wakes, now) end
-if site and ARGV[10] ~= '' then call('HSET', K.site .. site, 'dead_until', now + tonumber(ARGV[10])) end
+if site and ARGV[10] ~= '' then let_rest(site, ARGV[10], now) end
 local go_on = ARGV[4] == '1'
-if go_on and must_yield(lane, drain) then
+if go_on and must_yield(lane, drain, now) then
   go_on = false
   wait_for_place(site, lane, now)
 end

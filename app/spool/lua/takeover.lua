@@ -4,7 +4,8 @@
 
 local now, taken = now_ms(), {}
 for _, old in ipairs(call('ZRANGE', K.leases, '-inf', now, 'BYSCORE', 'LIMIT', 0, #ARGV)) do
-  local lane = call('HGET', K.drain .. old, 'lane')
+  local found = call('HMGET', K.drain .. old, 'lane', 'site')
+  local lane, site = found[1], found[2]
   local members = members_of(old)
   local values = members[1] and load_members(lane, members, false)
   if values then
@@ -15,8 +16,13 @@ for _, old in ipairs(call('ZRANGE', K.leases, '-inf', now, 'BYSCORE', 'LIMIT', 0
     taken[#taken + 1] = { lane, drain, describe(lane, drain, members, values), doubted(drain) }
     call('ZREM', K.leases, old)
     call('SREM', K.drains .. lane, old)
+    if site then
+      -- Whoever takes over connects to nobody. The clock gives the place to another.
+      call('ZREM', K.slots .. site, old)
+      call('HDEL', K.drain .. drain, 'site', 'rated')
+    end
   else
-    forget_drain(lane or '', old, {}, now)
+    forget_drain(lane or '', old, nil, now)
   end
 end
 return taken

@@ -8,38 +8,11 @@ from hypothesis import strategies as st
 
 from app.ids import ProjectId, new_drain_id
 from app.messages import Stream
-from app.spool.lanes import Closing, Fenced, MailClaim, MailLane, Settlement, Site
+from app.spool.lanes import Closing, Fenced, MailClaim, Settlement, Site
 from app.spool.replies import as_int
 from tests.app.spool.conftest import Spool
-from tests.fakes.letters import PROJECT, Letter, keep
-
-SITE = Site("mx.example.org", first_window=2, window=4, rest=timedelta(seconds=60))
-FREE = timedelta(0)
-
-
-async def claim(
-    spool: Spool,
-    domain: str = "example.org",
-    *,
-    project: ProjectId = PROJECT,
-    stream: Stream = Stream.TRANSACTIONAL,
-) -> MailClaim:
-    """Put a mail for a domain into the spool and claim it."""
-    await keep(spool.store, Letter(to=(f"ann@{domain}",), project=project, stream=stream))
-    found = await spool.lanes.begin(MailLane(project, stream, domain), new_drain_id())
-    assert isinstance(found, MailClaim)
-    return found
-
-
-async def end(spool: Spool, held: MailClaim, *, worked: bool | None = None) -> tuple[str, ...]:
-    """Settle a claim as delivered and end its drain; return the lanes to ring for."""
-    done = [Settlement(state, None, None) for state in held.states]
-    return (await spool.lanes.settle(held, done, Closing(False, site_worked=worked))).wakes
-
-
-async def put_back(spool: Spool, held: MailClaim) -> tuple[str, ...]:
-    waiting = [Settlement(state, FREE, None) for state in held.states]
-    return (await spool.lanes.settle(held, waiting, Closing(False))).wakes
+from tests.app.spool.parts import FREE, SITE, claim, clock_looks, end, put_back
+from tests.fakes.letters import Letter, keep
 
 
 async def window(spool: Spool) -> int:
@@ -178,7 +151,9 @@ async def test_places_of_drains_that_are_no_more_are_given_to_others(spool: Spoo
     for each in claims[:2]:
         await spool.lanes.enter(each, SITE)
     await spool.redis.call("DEL", spool.redis.keys.drain + claims[0].drain)
-    assert (await spool.lanes.enter(claims[2], SITE)).wait == FREE
+    assert (await spool.lanes.enter(claims[2], SITE)).wait > FREE
+    await put_back(spool, claims[2])
+    assert await clock_looks(spool) == (claims[2].lane.name,)
 
 
 async def test_a_drain_that_was_taken_over_gets_no_place(spool: Spool) -> None:
