@@ -40,6 +40,18 @@ def _duration(value: object) -> object:
 
 
 Seconds = Annotated[timedelta, BeforeValidator(_duration), Field(gt=timedelta(0))]
+_RATE = re.compile(r"([1-9][0-9]{0,6})/([smhd])")
+
+
+def _interval(value: object) -> object:
+    """Read `10/s`, `600/m`, `5000/h`, `20000/d` as the time between two mails."""
+    if not isinstance(value, str) or not (found := _RATE.fullmatch(value)):
+        raise ValueError(f"{value!r} is no rate; write mails and time as `600/m` (s, m, h or d)")
+    return timedelta(seconds=_UNITS[found[2]]) / int(found[1])
+
+
+Rate = Annotated[timedelta, BeforeValidator(_interval), Field(gt=timedelta(0))]
+"""Mails over time, kept as the time between two of them."""
 Count = Annotated[int, Field(ge=1)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
@@ -156,6 +168,10 @@ class DeliverySettings(_Group):
     """Drains that a receiving system gets at most; each mail that goes through widens its window by one."""
     site_rest: Seconds = timedelta(minutes=5)
     """Rest of a receiving system that failed as often in a row as its window is wide."""
+    rate: Rate | None = None
+    """Mails over time to one receiving system, from all workers together: `10/s`, `600/m`, `5000/h`."""
+    profiles_file: Path | None = None
+    """TOML file with limits of single receiving systems, which change or add to those in [sites.md](sites.md)."""
     expires_after: Seconds = timedelta(days=4)
     """How long a message is tried where it does not say."""
     max_expires_after: Seconds = timedelta(days=14)

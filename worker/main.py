@@ -67,7 +67,8 @@ async def open_resources(settings: Settings, redis: Redis) -> AsyncIterator[Reso
     sources_file = settings.delivery.sources_file
     pools = read_sources(sources_file) if sources_file else ()
     async with AsyncExitStack() as stack:
-        pool = await stack.enter_async_context(Pool(settings.delivery))
+        sites = Sites(settings.delivery)
+        pool = await stack.enter_async_context(Pool(settings.delivery, sites))
         resolver = await stack.enter_async_context(Resolver(settings.dns))
         notifier = await stack.enter_async_context(
             Notifier.open(settings.webhooks, resolver, utc_now)
@@ -79,7 +80,7 @@ async def open_resources(settings: Settings, redis: Redis) -> AsyncIterator[Reso
             alarm=Alarm(arq_pool(redis)),
             leases=Leases(lanes, settings.delivery.lease),
             router=Router(resolver, settings.delivery),
-            sites=Sites(settings.delivery),
+            sites=sites,
             pools=by_stream(pools),
             book=SourceBook(redis, scripts),
             carrier=Carrier(pool, settings.delivery),

@@ -1,64 +1,145 @@
-"""Which site a set of exchangers is, and the limits it gets. Pure."""
+"""Which site a set of exchangers is, and the limits it gets: the table of profiles, and the operator's own."""
 
 from __future__ import annotations
 
 import hashlib
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from pathlib import Path
+from typing import Annotated
 
-from app.settings import DeliverySettings
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from app.errors import ConfigurationError
+from app.settings import Count, DeliverySettings, Rate, Seconds
 from app.spool.lanes import Site
 
 _LONGEST_NAME = 120
+_NAME = re.compile(r"[a-z0-9-]{1,40}")
+_SHIPPED = "profiles.toml"
+
+_HostName = Annotated[str, Field(pattern=r"^[a-z0-9-]+(\.[a-z0-9-]+)+$")]
+
+
+class Profile(BaseModel):
+    """A known system: the ends of its exchangers' names, and what it gets; None leaves it to the settings."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    exchangers: Annotated[tuple[_HostName, ...], Field(min_length=1)]
+    first: Count | None = None
+    window: Count | None = None
+    rate: Rate | None = None
+    mails: Count | None = None
+    rest: Seconds | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Profile:
-    """A known system: the ends of its exchangers' names, and its window."""
-
-    name: str
-    exchangers: tuple[str, ...]
-    first_window: int
-    window: int
-
-    def fits(self, exchanger: str) -> bool:
-        """Tell whether an exchanger belongs to this system."""
-        return any(exchanger == end or exchanger.endswith(f".{end}") for end in self.exchangers)
+class _Known:
+    site: Site
+    connection_mails: int
 
 
-def read_profiles(text: str) -> tuple[Profile, ...]:
-    """Return the profiles of a TOML table. Raises ValueError or KeyError for what is none."""
-    return tuple(_profile(name, table) for name, table in tomllib.loads(text).items())
+def read_profiles(settings: DeliverySettings) -> dict[str, Profile]:
+    """Return the shipped profiles by name, with what `profiles_file` changes or adds.
+
+    Raises ConfigurationError for a file that cannot be read or holds what is no profile.
+    """
+    tables = tomllib.loads((files("worker.sites") / _SHIPPED).read_text())
+    if settings.profiles_file is None:
+        return parse_profiles(tables, _SHIPPED)
+    path, own = settings.profiles_file, _load(settings.profiles_file)
+    merged = {name: _merged(tables.get(name), table) for name, table in own.items()}
+    # The operator's own come last, and so win where both name an exchanger.
+    others = {name: table for name, table in tables.items() if name not in own}
+    return parse_profiles(others, _SHIPPED) | parse_profiles(merged, str(path))
 
 
-def _profile(name: str, table: Mapping[str, object]) -> Profile:
-    match table:
-        case {"exchangers": list(ends), "first": int(first), "window": int(window)} if (
-            0 < first <= window
-        ):
-            return Profile(name, tuple(str(end) for end in ends), first, window)
-        case _:
-            raise ValueError(f"the profile {name} needs exchangers, and 0 < first <= window")
+def parse_profiles(tables: Mapping[str, object], source: str) -> dict[str, Profile]:
+    """Check tables of profiles; `source` is named in the ConfigurationError that tells of each fault."""
+    profiles: dict[str, Profile] = {}
+    faults: list[str] = []
+    for name, table in tables.items():
+        try:
+            profiles[name] = Profile.model_validate(table)
+        except ValidationError as error:
+            faults += [_fault(name, item["loc"], item["msg"]) for item in error.errors()]
+        if not _NAME.fullmatch(name):
+            faults.append(f"{name}: a name has small letters, digits and hyphens only")
+    if faults:
+        raise ConfigurationError("\n".join(f"{source}: {fault}" for fault in faults))
+    return profiles
 
 
 class Sites:
     """Knows the sites of exchangers."""
 
     def __init__(self, settings: DeliverySettings) -> None:
-        """Read the profiles that come with the program."""
+        """Read the profiles. Raises ConfigurationError."""
         self._settings = settings
-        self._profiles = read_profiles((files("worker.sites") / "profiles.toml").read_text())
+        profiles = read_profiles(settings)
+        known = {name: self._known(name, profile) for name, profile in profiles.items()}
+        self._places = {name: place for place, name in enumerate(profiles)}
+        self._by_end = {
+            end: known[name] for name, profile in profiles.items() for end in profile.exchangers
+        }
 
     def site(self, exchangers: Sequence[str]) -> Site:
         """Return the site of a domain's exchangers (or of the domain itself where it has none)."""
-        rest = self._settings.site_rest
-        for profile in self._profiles:
-            if any(profile.fits(exchanger) for exchanger in exchangers):
-                return Site(profile.name, profile.first_window, profile.window, rest)
-        first, window = self._settings.first_window, self._settings.window
-        return Site(_name(exchangers), min(first, window), window, rest)
+        known = [found.site for found in map(self._find, exchangers) if found]
+        if known:
+            return min(known, key=lambda site: self._places[site.name])
+        return self._site(_name(exchangers))
+
+    def connection_mails(self, exchanger: str) -> int:
+        """Return how many mails one connection to an exchanger may carry."""
+        known = self._find(exchanger)
+        return known.connection_mails if known else self._settings.connection_mails
+
+    def _find(self, exchanger: str) -> _Known | None:
+        """Look for the longest known end of a name; the name itself is one."""
+        while exchanger:
+            if known := self._by_end.get(exchanger):
+                return known
+            exchanger = exchanger.partition(".")[2]
+        return None
+
+    def _known(self, name: str, profile: Profile) -> _Known:
+        return _Known(self._site(name, profile), profile.mails or self._settings.connection_mails)
+
+    def _site(self, name: str, profile: Profile | None = None) -> Site:
+        """Make a site of what a profile says, and of the settings where it says nothing."""
+        settings = self._settings
+        window = (profile and profile.window) or settings.window
+        return Site(
+            name=name,
+            first_window=min((profile and profile.first) or settings.first_window, window),
+            window=window,
+            rest=(profile and profile.rest) or settings.site_rest,
+            interval=(profile and profile.rate) or settings.rate,
+        )
+
+
+def _load(path: Path) -> dict[str, object]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise ConfigurationError(f"{path}: is no TOML: {error}") from error
+
+
+def _merged(shipped: object, own: object) -> object:
+    if isinstance(shipped, dict) and isinstance(own, dict):
+        return shipped | own
+    return own
+
+
+def _fault(name: str, location: tuple[int | str, ...], message: str) -> str:
+    return f"{'.'.join(map(str, (name, *location)))}: {message}"
 
 
 def _name(exchangers: Sequence[str]) -> str:

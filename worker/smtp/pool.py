@@ -8,6 +8,7 @@ from types import TracebackType
 
 from app.settings import DeliverySettings
 from worker.routing.hosts import Host
+from worker.sites.profiles import Sites
 from worker.sites.sources import Source
 from worker.smtp.dialogue import Dialogue
 from worker.smtp.session import Opener, Session
@@ -24,15 +25,16 @@ def _key(host: Host, source: Source | None) -> _Key:
 
 
 class Pool:
-    """Opens sessions, and keeps unused ones by host and source, for `connection_idle` and `connection_mails`.
+    """Opens sessions, and keeps unused ones by host and source, for `connection_idle`, for as many mails as
+    their site allows.
 
     Leaving its context says QUIT to all that are kept and waits until they are closed.
     """
 
-    def __init__(self, settings: DeliverySettings) -> None:
+    def __init__(self, settings: DeliverySettings, sites: Sites) -> None:
         self._opener = Opener(settings)
         self._idle_seconds = settings.connection_idle.total_seconds()
-        self._most_mails = settings.connection_mails
+        self._sites = sites
         self._quit_seconds = Timeouts.of(settings.timeouts).quit
         self._kept: defaultdict[_Key, list[Session]] = defaultdict(list)
         self._ends: dict[Session, asyncio.TimerHandle] = {}
@@ -86,7 +88,8 @@ class Pool:
 
     def is_spent(self, session: Session) -> bool:
         """Tell whether a session can carry no further mail."""
-        most = min(self._most_mails, session.features.most_mails or self._most_mails)
+        most = self._sites.connection_mails(session.host.name)
+        most = min(most, session.features.most_mails or most)
         return session.mails >= most or not session.dialogue.is_usable
 
     def _dismiss(self, session: Session) -> None:

@@ -11,6 +11,7 @@ from app.settings import DeliverySettings, SmtpTimeouts
 from tests.fakes.smtp import SmtpServer
 from worker.outcomes.outcome import Outcome
 from worker.routing.hosts import Host
+from worker.sites.profiles import Sites
 from worker.sites.sources import Source
 from worker.smtp.attempt import Attempted, Carrier
 from worker.smtp.envelope import Envelope
@@ -92,7 +93,7 @@ class Client:
 async def client(chosen: DeliverySettings | None = None) -> AsyncIterator[Client]:
     """Open a pool and a carrier over it."""
     chosen = chosen or settings()
-    async with Pool(chosen) as pool:
+    async with Pool(chosen, Sites(chosen)) as pool:
         yield Client(pool, Carrier(pool, chosen))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -157,6 +158,18 @@ async def test_a_session_carries_no_more_mails_than_the_settings_say(server: Smt
             await sender.carry(server)
     assert [mail.session for mail in server.mails] == [1, 1, 2]
     assert server.sessions[0].verbs()[-1] == "QUIT"
+
+
+async def test_a_session_carries_no_more_mails_than_the_profile_of_its_host_says(
+    server: SmtpServer, tmp_path: Path
+) -> None:
+    profiles = tmp_path / "sites.toml"
+    profiles.write_text('[narrow]\nexchangers = ["narrow.example"]\nmails = 2\n')
+    chosen = settings().model_copy(update={"profiles_file": profiles})
+    async with client(chosen) as sender:
+        for name in ("mx.narrow.example", "mx.wide.example") * 3:
+            await sender.carrier.carry([host(server, name)], envelope(), Counting())
+    assert [mail.session for mail in server.mails] == [1, 2, 1, 2, 3, 2]
 
 
 async def test_a_stated_limit_of_mails_is_kept(server: SmtpServer) -> None:
