@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import assert_never
@@ -153,7 +154,7 @@ async def settle(
         go_on=go_on and rest is None,
         lane_wait=lane_wait,
         attempt=_attempt_record(claim, attempted),
-        site_worked=_site_worked(attempted.outcomes),
+        site_worked=site_worked(attempted.outcomes),
         site_rest=rest,
     )
     rests = _source_rests(attempted)
@@ -191,13 +192,13 @@ def _lane_wait(claim: MailClaim, outcomes: tuple[Outcome, ...], terms: Terms) ->
     return None
 
 
-def _site_worked(outcomes: tuple[Outcome, ...]) -> bool | None:
-    """Tell whether a mail went through, or the site could not be reached; None where nothing was tried.
+def site_worked(outcomes: Iterable[Outcome]) -> bool | None:
+    """Tell whether a mail went through, or the site could not be reached.
 
-    Trouble of our own machine says nothing of the site.
+    None where that is not known: nothing was tried, or the trouble was ours.
     """
-    asked = (each for each in outcomes if each.peer and each.category is not Category.LOCAL)
-    verdicts = {outcome.verdict for outcome in asked}
+    tried = (each for each in outcomes if each.peer and each.category is not Category.LOCAL)
+    verdicts = {outcome.verdict for outcome in tried}
     if Verdict.UNREACHED in verdicts:
         return False
     return True if verdicts & _HEARD else None

@@ -14,7 +14,7 @@ from app.messages import TRANSITIONS, OnUnknown, RecipientState, Status, Stream
 from app.spool.lanes import MailClaim, MailLane
 from tests.fakes.letters import PROJECT, Letter
 from worker.outcomes.outcome import Outcome, Verdict
-from worker.settle import Terms, decide, settlement_of
+from worker.settle import Terms, decide, settlement_of, site_worked
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 TERMS = Terms(
@@ -190,6 +190,31 @@ def test_the_source_of_a_try_is_remembered_until_there_is_another(verdict: Verdi
 def test_a_settled_recipient_cannot_change_any_more() -> None:
     with pytest.raises(ValueError, match="cannot go from delivered to bounced"):
         settlement_of(claim(RecipientState(Status.DELIVERED)), 0, outcome(Verdict.BOUNCED), TERMS)
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "worked"),
+    [
+        ([(Verdict.DELIVERED, None)], True),
+        ([(Verdict.BOUNCED, Category.RECIPIENT)], True),
+        ([(Verdict.DEFERRED, Category.POLICY)], True),
+        ([(Verdict.UNREACHED, Category.NETWORK)], False),
+        ([(Verdict.DELIVERED, None), (Verdict.UNREACHED, Category.NETWORK)], False),
+        ([(Verdict.UNREACHED, Category.LOCAL)], None),
+        ([(Verdict.DELIVERED, None), (Verdict.UNREACHED, Category.LOCAL)], True),
+        ([(Verdict.INTERRUPTED, Category.LOCAL)], None),
+        ([(Verdict.HELD, None)], None),
+    ],
+)
+def test_only_what_a_site_did_itself_moves_its_window(
+    verdicts: list[tuple[Verdict, Category | None]], worked: bool | None
+) -> None:
+    outcomes = [Outcome(verdict, category, None, "", PEER) for verdict, category in verdicts]
+    assert site_worked(outcomes) is worked
+
+
+def test_trouble_before_any_host_was_tried_says_nothing_of_a_site() -> None:
+    assert site_worked([Outcome(Verdict.UNREACHED, Category.NETWORK, None, "no DNS", None)]) is None
 
 
 @given(

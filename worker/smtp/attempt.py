@@ -11,7 +11,6 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from enum import Enum, auto
 
 from app.events import Category, Line, Peer
 from app.settings import DeliverySettings
@@ -104,27 +103,14 @@ class Carrier:
     async def _visit(self, hosts: Sequence[Host], attempt: _Attempt) -> None:
         sessions = 0
         for host in self._down.last(hosts)[: self._most_addresses]:
-            match await attempt.visit(host):
-                case Visit.TALKED:
-                    sessions += 1
-                    self._down.forget(host)
-                case Visit.UNREACHED:
-                    self._down.remember(host)
-                case Visit.NOT_BEGUN:
-                    pass  # the trouble is ours
+            trouble = await attempt.visit(host)
+            sessions += trouble is None
+            if trouble is None:
+                self._down.forget(host)
+            elif trouble.category is not Category.LOCAL:
+                self._down.remember(host)
             if attempt.is_over or sessions == self._most_sessions:
                 break
-
-
-class Visit(Enum):
-    """What came of trying one host."""
-
-    TALKED = auto()
-    """There was a session with it."""
-    UNREACHED = auto()
-    """There was none."""
-    NOT_BEGUN = auto()
-    """It was not asked for one: our own machine could not."""
 
 
 class _Attempt:
@@ -164,20 +150,20 @@ class _Attempt:
         too_slow = Outcome(Verdict.UNREACHED, Category.NETWORK, None, text, self._peer)
         self._note(tuple(Result(too_slow) for _ in self._open))
 
-    async def visit(self, host: Host) -> Visit:
-        """Try one host."""
+    async def visit(self, host: Host) -> Trouble | None:
+        """Try one host; return why there was no session with it, None where there was one."""
         self._peer = peer_of(host, self._source)
         kept = self._pool.take(host, self._source)
         if kept is not None and await self._use_kept(kept):
-            return Visit.TALKED
+            return None
         try:
             while await self._converse(await self._pool.open(host, self.transcript, self._source)):
                 pass
         except Trouble as trouble:
             unreached = trouble.unreached(self._peer)
             self._note(tuple(Result(unreached, Next.ELSEWHERE) for _ in self._open))
-            return Visit.NOT_BEGUN if trouble.category is Category.LOCAL else Visit.UNREACHED
-        return Visit.TALKED
+            return trouble
+        return None
 
     async def _use_kept(self, session: Session) -> bool:
         """Use a kept session; tell whether we are done with its host.

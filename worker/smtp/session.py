@@ -27,6 +27,10 @@ from worker.smtp.trouble import Trouble
 
 _BIND_ADDRESS_NO_PORT = 24
 """IP_BIND_ADDRESS_NO_PORT of Linux, which the socket module names only from Python 3.12 on."""
+_OURS = frozenset(
+    {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL, errno.EPERM}
+)
+"""What a connection fails with where this machine is short of something, or forbids it: no fault of the host."""
 _NUMBER = re.compile(r"[1-9][0-9]{0,17}")
 _LIMITS_OF_MAILS = ("MAILMAX", "RCPTDOMAINMAX")
 
@@ -142,9 +146,7 @@ class Opener:
             transport, _ = await loop.create_connection(lambda: protocol, sock=sock)
         except OSError as error:
             sock.close()
-            # No port is left at our address; anything else is said of the host, or of the way to it.
-            is_ours = error.errno == errno.EADDRNOTAVAIL
-            category = Category.LOCAL if is_ours else Category.NETWORK
+            category = Category.LOCAL if error.errno in _OURS else Category.NETWORK
             raise Trouble(f"cannot connect: {_reason(error)}", category=category) from error
         except BaseException:
             sock.close()

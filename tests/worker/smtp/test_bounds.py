@@ -121,6 +121,16 @@ async def test_without_free_descriptors_nothing_is_said_of_the_recipient(
     assert (outcome.verdict, outcome.category) == (Verdict.UNREACHED, Category.LOCAL)
 
 
+async def test_a_lack_of_descriptors_does_not_count_against_the_host(
+    server: SmtpServer, second: SmtpServer
+) -> None:
+    async with client() as sender:
+        with _no_free_descriptors():
+            await sender.carry(server)
+        await sender.carry([server, second])
+    assert (len(server.mails), len(second.mails)) == (1, 0)
+
+
 def _has_asked_for(server: SmtpServer, count: int) -> bool:
     return sum("RCPT" in session.verbs() for session in server.sessions) == count
 
