@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import assert_never
 
+import structlog
+
 from app.events import AttemptRecord, Category, Delivery, EventType
 from app.messages import TRANSITIONS, Message, OnUnknown, RecipientState, Status
 from app.spool.lanes import Closing, MailClaim, Settled, Settlement
@@ -20,6 +22,8 @@ from worker.outcomes.pauses import pause_after, source_pause_after
 from worker.resources import Resources
 from worker.retry import spread, wait_after
 from worker.smtp.attempt import Attempted
+
+_log = structlog.get_logger(__name__)
 
 _EVENTS = {
     Status.DEFERRED: EventType.DEFERRED,
@@ -157,16 +161,24 @@ async def settle(
         site_worked=site_worked(attempted.outcomes),
         site_rest=rest,
     )
-    rests = _source_rests(attempted)
+    source_rest = _source_rest(attempted)
 
     async def step() -> Settled:
-        for source_rest in rests:
+        if source_rest:
             await resources.book.rest(source_rest)
         return await resources.lanes.settle(claim, settlements, closing)
 
     settled = await insist(step, resources)
     resources.metrics.settled(attempted.outcomes)
+    if source_rest:
+        _tell(source_rest, resources)
     return settled
+
+
+def _tell(rest: SourceRest, resources: Resources) -> None:
+    resources.metrics.rested(rest.source)
+    seconds = rest.length.total_seconds()
+    _log.warning("source_rests", source=rest.source, site=rest.site, seconds=seconds)
 
 
 def _terms(claim: MailClaim, resources: Resources) -> Terms:
@@ -211,14 +223,14 @@ def _site_rest(outcomes: tuple[Outcome, ...]) -> timedelta | None:
     return max(filter(None, rests), default=None)
 
 
-def _source_rests(attempted: Attempted) -> tuple[SourceRest, ...]:
-    """Return which source should rest at the site that was tried, by what was said to it."""
-    pauses = ((outcome, _source_pause(outcome)) for outcome in set(attempted.outcomes))
-    return tuple(
+def _source_rest(attempted: Attempted) -> SourceRest | None:
+    """Return how long the source of a try should rest at its site by what was said to it, None if it need not."""
+    rests = [
         SourceRest(attempted.site, source, pause)
-        for outcome, pause in pauses
-        if pause and attempted.site and (source := _source(outcome))
-    )
+        for outcome in set(attempted.outcomes)
+        if attempted.site and (source := _source(outcome)) and (pause := _source_pause(outcome))
+    ]
+    return max(rests, key=lambda rest: rest.length, default=None)
 
 
 def _source_pause(outcome: Outcome) -> timedelta | None:

@@ -82,6 +82,8 @@ async def test_what_is_said_of_a_source_lets_it_rest_and_the_site_go_on(
 ) -> None:
     await try_one(resources, verdict, Category.REPUTATION, said)
     assert await rests(resources) == (source, site)
+    counted = b'pillarbox_source_rests_total{source="out1"} 1.0' in resources.metrics.exposition()
+    assert counted is source
 
 
 @pytest.mark.parametrize(

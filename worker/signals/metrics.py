@@ -31,6 +31,12 @@ class Metrics:
         self._failures = Counter(
             "pillarbox_drain_failures", "Drains that ended by an exception", registry=self._registry
         )
+        self._rests = Counter(
+            "pillarbox_source_rests",
+            "Rests that receiving systems asked of a source",
+            ["source"],
+            registry=self._registry,
+        )
         self._drains = Gauge("pillarbox_drains", "Drains that run now", registry=self._registry)
 
     def settled(self, outcomes: Sequence[Outcome]) -> None:
@@ -41,6 +47,10 @@ class Metrics:
     def fenced(self) -> None:
         """Count a claim that was lost."""
         self._fenced.inc()
+
+    def rested(self, source: str) -> None:
+        """Count a rest of a source at some site."""
+        self._rests.labels(source).inc()
 
     def posted(self, *, taken: bool) -> None:
         """Count a post of an event."""
