@@ -29,7 +29,7 @@ class EventType(StrEnum):
     EXPIRED = "message.expired"
     """The message's time ended before any try succeeded."""
     UNKNOWN = "message.unknown"
-    """The message was sent, its receipt not confirmed, and it asked not to be sent again (`on_unknown`)."""
+    """The receiver may have the message: its reply, or our worker, was lost, and it is not sent again."""
 
 
 class Category(StrEnum):

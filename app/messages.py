@@ -57,7 +57,7 @@ class Status(StrEnum):
     EXPIRED = "expired"
     """Its time ended."""
     UNKNOWN = "unknown"
-    """Sent, but the reply was lost, and the message asked not to be sent again."""
+    """Perhaps taken: the reply, or our worker, was lost after the final dot; it is not sent again."""
 
 
 _ENDS = frozenset({Status.DELIVERED, Status.BOUNCED, Status.EXPIRED, Status.UNKNOWN})

@@ -160,6 +160,8 @@ class DeliverySettings(_Group):
     """Waits after the first, second, … deferral of a recipient; the last one repeats."""
     retry_jitter: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """Each wait is made longer or shorter by up to this part of it."""
+    most_interruptions: Count = 8
+    """Workers that may be lost with a message in hand before it is given up; waits grow as `retry_after`."""
     site_back_off: tuple[Seconds, ...] = tuple(timedelta(seconds=s) for s in (30, 60, 120, 300))
     """Waits of a whole lane after its first, second, … failure to reach any host."""
     first_window: Count = 5

@@ -47,6 +47,7 @@ class Terms:
     roll: float
     retry_after: tuple[timedelta, ...]
     jitter: float
+    most_interruptions: int
     lane_wait: timedelta
     second_look: timedelta
     on_unknown: OnUnknown = OnUnknown.RETRY
@@ -58,13 +59,17 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """A recipient's next status and counters; `wait` is None when final, `told` is whether it makes a fact."""
+    """A recipient's next status and counters; `wait` is None when final, `told` is whether it makes a fact.
+
+    `text` stands in for that of the outcome where the decision is what has to be explained.
+    """
 
     status: Status
     attempts: int
     interruptions: int
     wait: timedelta | None = None
     told: bool = True
+    text: str = ""
 
 
 def decide(outcome: Outcome, state: RecipientState, terms: Terms) -> Decision:
@@ -75,7 +80,7 @@ def decide(outcome: Outcome, state: RecipientState, terms: Terms) -> Decision:
 
 
 def _consequence(outcome: Outcome, state: RecipientState, terms: Terms) -> Decision:
-    tried, lost = state.attempts + 1, state.interruptions + 1
+    tried = state.attempts + 1
     match outcome.verdict:
         case Verdict.DELIVERED:
             return Decision(Status.DELIVERED, tried, state.interruptions)
@@ -89,9 +94,7 @@ def _consequence(outcome: Outcome, state: RecipientState, terms: Terms) -> Decis
             # It keeps its place; the lane is what waits, or the source.
             return Decision(Status.DEFERRED, state.attempts, state.interruptions, timedelta(0))
         case Verdict.LOST:
-            # The first loss may be anybody's fault; a message that keeps losing workers is held back.
-            wait = terms.wait(lost - 1) if lost > 1 else timedelta(0)
-            return Decision(Status.DEFERRED, state.attempts, lost, wait)
+            return _lost(outcome, state, terms)
         case Verdict.INTERRUPTED | Verdict.HELD | Verdict.WAITING:
             return _put_back(outcome, state)
         case _:
@@ -116,6 +119,20 @@ def _refused(outcome: Outcome, state: RecipientState, terms: Terms) -> Decision:
 def _was_seen(outcome: Outcome, state: RecipientState) -> bool:
     """Tell whether the last event said the same."""
     return state.last is not None and state.last.text == outcome.text
+
+
+def _lost(outcome: Outcome, state: RecipientState, terms: Terms) -> Decision:
+    """Hold back a message that keeps losing workers, and give it up before it takes them down for days.
+
+    The first loss may be anybody's fault.
+    """
+    lost = state.interruptions + 1
+    if lost >= terms.most_interruptions:
+        text = f"given up: {lost} workers were lost while they tried it"
+        end = Status.UNKNOWN if outcome.in_doubt else Status.BOUNCED
+        return Decision(end, state.attempts, lost, text=text)
+    wait = terms.wait(lost - 1) if lost > 1 else timedelta(0)
+    return Decision(Status.DEFERRED, state.attempts, lost, wait)
 
 
 def settlement_of(claim: MailClaim, place: int, outcome: Outcome, terms: Terms) -> Settlement:
@@ -189,6 +206,7 @@ def _terms(claim: MailClaim, resources: Resources) -> Terms:
         roll=roll,
         retry_after=delivery.retry_after,
         jitter=delivery.retry_jitter,
+        most_interruptions=delivery.most_interruptions,
         lane_wait=spread(rest, delivery.retry_jitter, roll),
         second_look=resources.settings.dns.second_look,
         on_unknown=claim.message.on_unknown,
@@ -250,7 +268,7 @@ def _delivery(outcome: Outcome, decision: Decision, message: Message, terms: Ter
         category=outcome.category,
         reply=outcome.reply,
         peer=outcome.peer,
-        text=outcome.text,
+        text=decision.text or outcome.text,
         final=decision.wait is None,
         next_attempt_at=next_at,
         in_doubt=outcome.in_doubt,

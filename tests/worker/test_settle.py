@@ -22,6 +22,7 @@ TERMS = Terms(
     roll=0.5,
     retry_after=(timedelta(minutes=1), timedelta(minutes=5)),
     jitter=0.1,
+    most_interruptions=6,
     lane_wait=timedelta(seconds=30),
     second_look=timedelta(minutes=15),
 )
@@ -108,6 +109,20 @@ def test_what_may_have_arrived_ends_as_unknown_where_the_message_asks_for_it(
     assert settlement.event.type is EventType.UNKNOWN
     assert settlement.event.delivery is not None
     assert settlement.event.delivery.final
+
+
+@pytest.mark.parametrize(("in_doubt", "end"), [(True, Status.UNKNOWN), (False, Status.BOUNCED)])
+def test_a_message_that_lost_too_many_workers_is_given_up_and_says_why(
+    in_doubt: bool, end: Status
+) -> None:
+    lost = outcome(Verdict.LOST, in_doubt=in_doubt)
+    settlement = settlement_of(claim(RecipientState(interruptions=5)), 0, lost, TERMS)
+    assert (settlement.state.status, settlement.wait) == (end, None)
+    assert settlement.event is not None
+    delivery = settlement.event.delivery
+    assert delivery is not None
+    assert (delivery.final, delivery.in_doubt) == (True, in_doubt)
+    assert "6 workers were lost" in delivery.text
 
 
 @pytest.mark.parametrize("verdict", [Verdict.DEFERRED, Verdict.UNREACHED])
