@@ -52,7 +52,7 @@ async def drain(lane: MailLane, resources: Resources) -> None:
 async def attempt(claim: MailClaim, lease: Lease, resources: Resources) -> Attempted:
     """Try the recipients of one claim at their hosts; the outcomes come in the order of the claim."""
     started_at = resources.clock()
-    if started_at >= claim.message.expires_at:
+    if claim.is_overdue(started_at):
         return _alike(_EXPIRED, claim, resources)
     hosts = await resources.router.route(claim.lane.domain)
     if isinstance(hosts, Outcome):

@@ -12,7 +12,7 @@ from datetime import timedelta
 
 import structlog
 import uvloop
-from arq import cron, func
+from arq import func
 from arq.connections import ArqRedis
 from arq.worker import Worker
 
@@ -39,6 +39,7 @@ from worker.sites.sourcefile import read_sources
 from worker.sites.sources import by_stream
 from worker.smtp.attempt import Carrier
 from worker.smtp.pool import Pool
+from worker.sweep import keep_time
 
 _log = structlog.get_logger(__name__)
 
@@ -102,10 +103,12 @@ async def run(settings: Settings) -> None:
             asyncio.TaskGroup() as tasks,
         ):
             leases = tasks.create_task(resources.leases.keep())
+            ticking = tasks.create_task(keep_time(resources))
             async with Drains(resources) as drains:
                 listening = tasks.create_task(_listen(redis, resources, drains, pulse))
                 _log.info("worker_started", redis=settings.redis.prefix)
                 await resources.stopping.wait()
+                await end(ticking)
                 await end(listening)
                 await drains.stop(settings.worker.patience.total_seconds())
             await end(leases)
@@ -140,7 +143,7 @@ async def _listen(redis: Redis, resources: Resources, drains: Drains, pulse: Pul
 async def _start_without_arq(resources: Resources, drains: Drains) -> None:
     """Start the drains that are due. A full Redis takes no jobs, but mail that goes out makes room."""
     try:
-        wakes, _ = await resources.lanes.wake(_LANES_WITHOUT_ARQ)
+        wakes, _ = await resources.lanes.wake(_LANES_WITHOUT_ARQ, most_jobs=_READ_LIMIT)
         for lane in wakes:
             await drains.start(lane)
     except SpoolError as error:
@@ -151,9 +154,6 @@ def _listener(pool: ArqRedis, jobs: Jobs, pulse: Pulse) -> Listener:
     settings = jobs.resources.settings.worker
     listener = Listener(
         functions=[func(jobs.drain, name=DRAIN_JOB)],
-        cron_jobs=[
-            cron(jobs.clock, name="clock", second=set(range(60)), timeout=timedelta(seconds=30))
-        ],
         redis_pool=pool,
         queue_name=pool.default_queue_name,
         handle_signals=False,

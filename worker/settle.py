@@ -139,7 +139,7 @@ def settlement_of(claim: MailClaim, place: int, outcome: Outcome, terms: Terms) 
     """Return what is stored for the recipient at `place` of the claim."""
     state, message = claim.states[place], claim.message
     decision = decide(outcome, state, terms)
-    if decision.wait is not None and decision.told and terms.now >= message.expires_at:
+    if decision.wait is not None and decision.told and claim.is_overdue(terms.now):
         decision = Decision(Status.EXPIRED, decision.attempts, decision.interruptions)
     if not decision.told:
         until = min(terms.now + (decision.wait or timedelta(0)), message.expires_at)

@@ -1,10 +1,18 @@
-"""The clock, once a second on one worker: wake due lanes, return lost claims, end what is out of time."""
+"""The clock, once a second on one worker: wake due lanes, return lost claims, end what is out of time.
+
+Seconds are counted by the monotonic clock here and by Redis' clock there, so that a machine whose time is
+wrong or jumps neither stops the clock nor makes it race.
+"""
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from functools import partial
 
+import structlog
+
+from app.errors import SpoolError
 from app.events import Category
 from app.ids import new_drain_id
 from app.messages import OnUnknown
@@ -15,7 +23,13 @@ from worker.resources import Resources
 from worker.settle import settle
 from worker.smtp.attempt import Attempted
 
-_LANES_AT_ONCE = 500
+_log = structlog.get_logger(__name__)
+
+_TICK_S = 1.0
+_LANES_AT_ONCE = 100
+"""Lanes that one call looks at: while it does, Redis does nothing else."""
+_MOST_LANES = 2_000
+"""Lanes that one tick looks at; where more are due at once, the others have their turn at the next ticks."""
 _CLAIMS_AT_ONCE = 50
 _MESSAGES_AT_ONCE = 200
 
@@ -33,11 +47,12 @@ _UNSENT = replace(
 
 
 async def wake_due(resources: Resources) -> None:
-    """Ring for every lane that is due and has too few drains."""
-    looked_at = _LANES_AT_ONCE
-    while looked_at == _LANES_AT_ONCE:
+    """Ring for lanes that are due and have too few drains, those that have waited longest first."""
+    for _ in range(0, _MOST_LANES, _LANES_AT_ONCE):
         wakes, looked_at = await resources.lanes.wake(_LANES_AT_ONCE)
         await resources.alarm.ring(wakes)
+        if looked_at < _LANES_AT_ONCE:
+            break
 
 
 async def return_lost_claims(resources: Resources) -> None:
@@ -73,5 +88,27 @@ def _lost(claim: MailClaim, index: int) -> Outcome:
     return _UNSENT if is_noted and index not in claim.doubted else _LOST
 
 
-DUTIES = (return_lost_claims, end_overdue, wake_due)
+_DUTIES = (return_lost_claims, end_overdue, wake_due)
 """What the clock does. Each raises SpoolError when Redis is away; the next tick makes up for it."""
+
+
+async def keep_time(resources: Resources) -> None:
+    """Tick for ever; run it as a task."""
+    while True:
+        await asyncio.sleep(_TICK_S)
+        try:
+            if await resources.lanes.tick():
+                await _do_duties(resources)
+        except SpoolError as error:
+            _log.warning("clock_without_redis", error=error.detail)
+
+
+async def _do_duties(resources: Resources) -> None:
+    """Do each duty; one that fails by a fault of ours keeps no other from being done."""
+    for duty in _DUTIES:
+        try:
+            await duty(resources)
+        except SpoolError:
+            raise
+        except Exception:
+            _log.exception("clock_duty_failed", duty=duty.__name__)

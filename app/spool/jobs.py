@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 
 import msgspec
 import structlog
@@ -18,6 +19,11 @@ from app.spool.client import Redis
 
 DRAIN_JOB = "drain"
 """Name of the job that starts a drain; its argument is the name of a lane."""
+
+_HEAD_START = timedelta(days=1)
+"""arq compares the clock of who rings with that of who listens: this much the first may be ahead."""
+_EXPIRES = timedelta(hours=1)
+_AT_ONCE = 50
 
 _log = structlog.get_logger(__name__)
 
@@ -66,6 +72,10 @@ class Alarm:
     async def ring(self, lanes: Sequence[str]) -> None:
         """Ask for one more drain for each lane. Never raises: a lost ring costs a second, not a mail."""
         try:
-            await asyncio.gather(*(self._pool.enqueue_job(DRAIN_JOB, lane) for lane in lanes))
+            for start in range(0, len(lanes), _AT_ONCE):
+                await asyncio.gather(*map(self._ring, lanes[start : start + _AT_ONCE]))
         except (RedisError, OSError) as error:
             _log.warning("ring_lost", lanes=len(lanes), error=str(error))
+
+    async def _ring(self, lane: str) -> None:
+        await self._pool.enqueue_job(DRAIN_JOB, lane, _defer_by=-_HEAD_START, _expires=_EXPIRES)

@@ -21,6 +21,7 @@ sent:<site>:<day>           hash   source in warm-up -> recipients it was given 
 leases                      zset   drains by the end of their lease, ms                       entry by entry
 lanes                       zset   lanes by the time they want a drain, ms                    entry by entry
 expiries                    zset   open messages by the end of their time, ms                 entry by entry
+clock                       hash   the `last` tick, and until when leases have `patience`, ms never
 endpoints:<project>         hash   endpoint -> the event types it wants, or `*`               with the endpoint
 dropped:<project>           hash   endpoint -> events not queued since it was full            with the endpoint
 endpoint:<project>          hash   endpoint -> its record                                     with the endpoint
@@ -53,6 +54,7 @@ class Keyspace:
     leases: str
     lanes: str
     expiries: str
+    clock: str
     endpoints: str
     dropped: str
     endpoint: str
@@ -62,7 +64,7 @@ class Keyspace:
     @classmethod
     def of(cls, prefix: str) -> Keyspace:
         """Return the keys of the installation that is called `prefix`."""
-        single = {"sites", "leases", "lanes", "expiries", "queue"}
+        single = {"sites", "leases", "lanes", "expiries", "clock", "queue"}
         names = [field.name for field in fields(cls)]
         return cls(**{name: f"{prefix}:{name}{'' if name in single else ':'}" for name in names})
 

@@ -8,8 +8,8 @@ says afterwards is refused (`Fenced`), so one claim has one sender.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from datetime import timedelta
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
 
 import structlog
@@ -23,6 +23,9 @@ from app.spool.replies import as_bytes, as_int, as_list, as_text
 from app.spool.scripts import Scripts
 
 _log = structlog.get_logger(__name__)
+
+_UNKNOWN = datetime.max.replace(tzinfo=UTC)
+_MOST_JOBS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,7 @@ class MailClaim:
 
     `failures` counts how often in a row no host of the lane could be reached. A claim that was taken
     over comes without the bytes; `doubted` are those of its indexes whose final dot may have been sent, where
-    the message asks to write that down.
+    the message asks to write that down. `claimed_at` is when, by Redis' clock.
     """
 
     lane: MailLane
@@ -84,6 +87,11 @@ class MailClaim:
     raw: bytes
     states: tuple[RecipientState, ...]
     doubted: frozenset[int] = frozenset()
+    claimed_at: datetime = field(default=_UNKNOWN, compare=False)
+
+    def is_overdue(self, now: datetime) -> bool:
+        """Tell whether the message's time has ended, by our clock and by that of Redis: one may be wrong."""
+        return min(now, self.claimed_at) >= self.message.expires_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,9 +279,16 @@ class Lanes:
             claims += [claim] if claim else []
         return tuple(claims)
 
-    async def wake(self, most: int) -> tuple[tuple[str, ...], int]:
-        """Reserve drains for due lanes: the lanes whose alarm should ring, and how many were looked at."""
-        wakes, looked_at = as_list(await self._redis.run(self._scripts.wake, most))
+    async def tick(self) -> bool:
+        """Tell whether the clock's duties are to be done now, and by whoever asks."""
+        return as_int(await self._redis.run(self._scripts.tick)) == 1
+
+    async def wake(self, most: int, most_jobs: int = _MOST_JOBS) -> tuple[tuple[str, ...], int]:
+        """Reserve drains for due lanes, until `most_jobs` would wait in arq.
+
+        Returns the lanes whose alarm should ring, and how many lanes were looked at.
+        """
+        wakes, looked_at = as_list(await self._redis.run(self._scripts.wake, most, most_jobs))
         return _names(wakes), as_int(looked_at)
 
     async def overdue(self, most: int) -> tuple[Message, ...]:
@@ -326,7 +341,7 @@ def _settled(claim: Claim, reply: Reply) -> Settled:
 def _claim(lane: Lane, drain: DrainId, reply: Reply) -> Claim | None:
     if reply is None:
         return None
-    turn, members, values, failures = as_list(reply)
+    turn, members, values, failures, claimed_at = as_list(reply)
     names = _names(members)
     if isinstance(lane, EndpointLane):
         parcels = (
@@ -345,6 +360,7 @@ def _claim(lane: Lane, drain: DrainId, reply: Reply) -> Claim | None:
         message=MESSAGE.decode(as_bytes(message)),
         raw=as_bytes(raw),
         states=tuple(STATE.decode(as_bytes(state)) for state in states),
+        claimed_at=datetime.fromtimestamp(as_int(claimed_at) / 1000, UTC),
     )
 
 

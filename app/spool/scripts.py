@@ -13,6 +13,8 @@ _RESERVATION_MS = 10_000
 """How long a place stays reserved for a drain whose job may have been lost."""
 _LOOK_AGAIN_MS = 1_000
 """How soon the clock looks again at a lane that it has just looked at."""
+_TICK_MS = 900
+"""How long after a tick of the clock another worker may do the next one."""
 _EXPIRE_AGAIN_MS = 60_000
 """How soon an overdue message is looked at again, should it still be open."""
 _WAIT_FOR_PLACE_MS = 600_000
@@ -49,6 +51,7 @@ class Scripts:
     doubt: Script
     renew: Script
     takeover: Script
+    tick: Script
     wake: Script
     overdue: Script
     hasten: Script
@@ -73,6 +76,7 @@ class Scripts:
             doubt=script("doubt"),
             renew=script("renew"),
             takeover=script("takeover"),
+            tick=script("tick"),
             wake=script("wake"),
             overdue=script("overdue"),
             hasten=script("hasten"),
@@ -92,7 +96,8 @@ def _policy(settings: Settings) -> str:
     lease_ms = round(delivery.lease.total_seconds() * 1000)
     return (
         f"local POLICY = {{ mail = {mail}, endpoint = {endpoint}, lease = {lease_ms}, "
-        f"reservation = {_RESERVATION_MS}, look_again = {_LOOK_AGAIN_MS}, expire_again = {_EXPIRE_AGAIN_MS}, "
+        f"tick = {_TICK_MS}, reservation = {_RESERVATION_MS}, "
+        f"look_again = {_LOOK_AGAIN_MS}, expire_again = {_EXPIRE_AGAIN_MS}, "
         f"longest_wait = {_LONGEST_WAIT_MS}, wait_for_place = {_WAIT_FOR_PLACE_MS}, "
         f"invitation = {_INVITATION_MS}, mails_per_turn = {_MAILS_PER_TURN}, site_memory_s = {_SITE_MEMORY_S}, "
         f"longest_look = {_LONGEST_LOOK_MS}, burst = {_BURST_MS}, max_waiting = {webhooks.max_waiting} }}"

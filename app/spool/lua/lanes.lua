@@ -26,11 +26,12 @@ local function load_members(lane, members, with_bytes)
   return values[1] and values or nil
 end
 
--- A claim as it is answered: the drain's turn, the members, what load_members gives, and the lane's failures in a row.
+-- A claim as it is answered: the drain's turn, the members, what load_members gives, the lane's failures in a row, and
+-- the time.
 local function describe(lane, drain, members, values)
   return {
     tonumber(call('HGET', K.drain .. drain, 'turn')), members, values,
-    tonumber(call('HGET', K.lane .. lane, 'failures') or 0),
+    tonumber(call('HGET', K.lane .. lane, 'failures') or 0), now_ms(),
   }
 end
 

@@ -23,7 +23,9 @@ for i = 11, #ARGV, 5 do
   if wait == '' then
     call('HINCRBY', message, 'open', -1)
   else
-    call('ZADD', K.due .. lane, math.min(now + tonumber(wait), math.max(now, expires)), member)
+    local due = now + tonumber(wait)
+    -- A worker whose clock is behind may not see that the time has ended: then too, no try follows at once.
+    call('ZADD', K.due .. lane, now < expires and math.min(due, expires) or due, member)
   end
 end
 if tonumber(call('HGET', message, 'open')) <= 0 then

@@ -3,6 +3,7 @@
 -- Returns for each: lane, new drain, its claim without the bytes, and the members that the receiver may have.
 
 local now, taken = now_ms(), {}
+if tonumber(call('HGET', K.clock, 'patience') or 0) > now then return taken end
 for _, old in ipairs(call('ZRANGE', K.leases, '-inf', now, 'BYSCORE', 'LIMIT', 0, #ARGV)) do
   local found = call('HMGET', K.drain .. old, 'lane', 'site')
   local lane, site = found[1], found[2]
