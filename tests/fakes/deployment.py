@@ -67,6 +67,21 @@ class Deployment:
         }
         return str((await self.ask("POST", "/messages", message))["id"])
 
+    async def insist(self, key: str, message: Mapping[str, object]) -> str:
+        """Send until it is accepted, whatever happens to the processes: the same key makes a repetition safe."""
+        headers = {"Content-Type": "application/json", "Idempotency-Key": key}
+        url, body = f"{self.api_url}/messages", orjson.dumps(message)
+        while True:
+            try:
+                async with self.session.post(url, data=body, headers=headers) as answer:
+                    if answer.status == HTTPStatus.ACCEPTED:
+                        return str(orjson.loads(await answer.read())["id"])
+                    assert answer.status == HTTPStatus.SERVICE_UNAVAILABLE, await answer.text()
+                    assert int(answer.headers["Retry-After"]) > 0
+            except aiohttp.ClientError:
+                pass  # the API was killed; nobody knows whether it took the message
+            await asyncio.sleep(0.1)
+
     async def statuses(self, message: str) -> dict[str, str]:
         """Return the status of each recipient."""
         found = (await self.ask("GET", f"/messages/{message}"))["recipients"]
@@ -86,8 +101,7 @@ class Deployment:
     async def events(self, message: str) -> list[dict[str, Json]]:
         """Return the events of a message; their numbers have no gaps."""
         found = rows((await self.ask("GET", f"/messages/{message}/events"))["data"])
-        numbers = [data(event)["sequence"] for event in found]
-        assert numbers == list(range(1, len(found) + 1))
+        assert breaches(found) == []
         return found
 
     async def told(self, message: str) -> list[str]:
@@ -106,6 +120,27 @@ class Deployment:
     async def ready(self, process: Process, url: str) -> None:
         """Wait until a process that was started answers."""
         await asyncio.to_thread(process.wait_until_ready, url)
+
+
+def breaches(events: Sequence[Mapping[str, Json]]) -> list[str]:
+    """Return what is wrong with a history: its numbers have no gaps, and no recipient goes on after its end."""
+    found = []
+    if [data(event)["sequence"] for event in events] != list(range(1, len(events) + 1)):
+        found.append("its numbers have gaps")
+    kinds: dict[Json, list[str]] = {}
+    for event in events:
+        kind = str(event["type"]).removeprefix("message.")
+        kinds.setdefault(data(event)["recipient_id"], []).append(kind)
+    for recipient, told in kinds.items():
+        if told[0] != "queued" or FINAL & set(told[:-1]):
+            found.append(f"{recipient} went {told}")
+    return found
+
+
+def has_ended(events: Sequence[Mapping[str, Json]]) -> bool:
+    """Tell whether each recipient of a history has reached its end."""
+    last = {data(event)["recipient_id"]: str(event["type"]) for event in events}
+    return all(kind.removeprefix("message.") in FINAL for kind in last.values())
 
 
 def rows(value: Json) -> list[dict[str, Json]]:

@@ -20,7 +20,10 @@ _PATIENCE_S = 30.0
 
 
 class Process:
-    """One child process with its output in a file. Use it as a context manager."""
+    """One child process with its output in a file. Use it as a context manager.
+
+    What is changed in its `environment` counts from the next start on.
+    """
 
     def __init__(
         self, name: str, arguments: Sequence[str], environment: Mapping[str, str], log: Path
@@ -28,7 +31,7 @@ class Process:
         self.name = name
         self.log = log
         self._arguments = list(arguments)
-        self._environment = {**os.environ, **environment}
+        self.environment = {**os.environ, **environment}
         self._child: subprocess.Popen[bytes] | None = None
 
     @property
@@ -42,7 +45,7 @@ class Process:
         with self.log.open("ab") as log:
             self._child = subprocess.Popen(
                 self._arguments,
-                env=self._environment,
+                env=self.environment,
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,

@@ -135,7 +135,8 @@ class _Rule:
 class SmtpServer:
     """See the module. With `certificate` STARTTLS is offered; public attributes may be changed at any time.
 
-    `mails` were taken with a 2xx; `refused` came whole, but got another answer or none.
+    `mails` were taken with a 2xx; `refused` came whole, but got another answer or none. `peak` is how many
+    connections there were at a time.
     """
 
     def __init__(
@@ -159,6 +160,7 @@ class SmtpServer:
         self.mails: list[Mail] = []
         self.refused: list[Mail] = []
         self.sessions: list[Session] = []
+        self.peak = 0
         self._rules: list[_Rule] = []
         self._changed = asyncio.Condition()
         self._server: asyncio.Server | None = None
@@ -232,6 +234,7 @@ class SmtpServer:
         task = asyncio.current_task()
         assert task is not None
         self._running.add(task)
+        self.peak = max(self.peak, len(self._running))
         connection = Connection(len(self.sessions) + 1, reader, writer)
         self.sessions.append(connection.session)
         try:

@@ -9,7 +9,12 @@ from app.processes.valkey import EmbeddedValkey
 
 
 class ValkeyServer(EmbeddedValkey):
-    """The embedded server with the accidents of servers; `url` stays the same over restarts."""
+    """The embedded server with the accidents of servers; `url` stays the same over restarts.
+
+    `options` are added to the command line from the next start on.
+    """
+
+    options: tuple[str, ...] = ()
 
     def kill(self) -> None:
         """End it by SIGKILL, as a crash would, and wait until it is gone."""
@@ -28,3 +33,6 @@ class ValkeyServer(EmbeddedValkey):
         """Start it again on the same data and address."""
         self.stop()
         self.start()
+
+    def _options(self) -> list[str]:
+        return [*super()._options(), *self.options]

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes.deployment import deployed, ledger
-from tests.fakes.dns import DnsServer
-from tests.fakes.smtp import SmtpServer, halt, hold
+from tests.fakes.deployment import delivery, deployed, ledger
+from tests.fakes.dns import DnsServer, Trouble
+from tests.fakes.smtp import Connection, SmtpServer, halt, hold
+from tests.fakes.waiting import eventually
 
 
 @pytest.mark.parametrize("pipelining", [True, False])
@@ -31,6 +32,86 @@ async def test_a_worker_killed_at_any_step_loses_nothing_and_doubles_only_after_
         # What the receiver had whole before the reply was lost is the copy that RFC 1047 speaks of.
         assert ledger(server.refused) == ({message: 1} if step == "DOT" else {})
         assert await pillarbox.told(message) == ["queued", "deferred", "delivered"]
+        assert delivery((await pillarbox.events(message))[1])["in_doubt"]
+
+
+async def test_a_worker_killed_before_it_connects_loses_nothing(
+    tmp_path: Path, dns: DnsServer
+) -> None:
+    dns.a("example.org", "127.0.0.1")
+    dns.trouble("example.org", Trouble.SILENCE)
+    async with SmtpServer() as server, deployed(tmp_path, dns, server.port) as pillarbox:
+        message = await pillarbox.send("ann@example.org")
+        assert await eventually(lambda: asked(dns))
+        await asyncio.to_thread(pillarbox.worker.kill)
+        dns.heal("example.org")
+        pillarbox.worker.start()
+        assert await pillarbox.settled(message) == {"ann@example.org": "delivered"}
+        assert ledger([*server.mails, *server.refused]) == {message: 1}
+
+
+async def asked(dns: DnsServer) -> bool:
+    return dns.questions["example.org", "MX"] > 0
+
+
+async def test_a_worker_killed_in_the_middle_of_the_message_sends_it_once(
+    tmp_path: Path, dns: DnsServer
+) -> None:
+    dns.a("example.org", "127.0.0.1")
+    async with SmtpServer() as server, deployed(tmp_path, dns, server.port) as pillarbox:
+        in_body = asyncio.Event()
+
+        async def take_no_more(connection: Connection) -> None:
+            await connection.send("354 Go ahead")
+            connection.stop_reading()
+            in_body.set()
+
+        server.act("DATA", take_no_more, times=1)
+        message = await pillarbox.send("ann@example.org", text="Hello!\n" * 110_000)
+        await asyncio.wait_for(in_body.wait(), 10)
+        await pillarbox.lose_worker()
+        assert await pillarbox.settled(message) == {"ann@example.org": "delivered"}
+        assert ledger([*server.mails, *server.refused]) == {message: 1}
+        assert await pillarbox.told(message) == ["queued", "deferred", "delivered"]
+
+
+async def test_a_worker_killed_after_it_recorded_a_delivery_sends_nothing_again(
+    tmp_path: Path, dns: DnsServer
+) -> None:
+    dns.a("example.org", "127.0.0.1")
+    async with SmtpServer() as server, deployed(tmp_path, dns, server.port) as pillarbox:
+        first = await pillarbox.send("ann@example.org")
+        await pillarbox.settled(first)
+        await pillarbox.lose_worker()
+        second = await pillarbox.send("ann@example.org")
+        await pillarbox.settled(second)
+        assert ledger([*server.mails, *server.refused]) == {first: 1, second: 1}
+        assert await pillarbox.told(first) == ["queued", "delivered"]
+
+
+async def test_a_message_that_takes_its_worker_down_each_time_is_given_up_and_others_arrive(
+    tmp_path: Path, dns: DnsServer
+) -> None:
+    dns.a("example.org", "127.0.0.1")
+    dns.a("example.net", "127.0.0.1")
+    bound = {"PILLARBOX_DELIVERY__MOST_INTERRUPTIONS": "2"}
+    async with (
+        SmtpServer() as server,
+        deployed(tmp_path, dns, server.port, settings=bound) as pillarbox,
+    ):
+        at_poison = asyncio.Event()
+        server.act("RCPT", halt(at_poison), when="poison@")
+        poison = await pillarbox.send("poison@example.org")
+        for _ in range(2):
+            await asyncio.wait_for(at_poison.wait(), 20)
+            at_poison.clear()
+            await pillarbox.lose_worker()
+        healthy = await pillarbox.send("bob@example.net")
+        assert await pillarbox.settled(healthy) == {"bob@example.net": "delivered"}
+        assert await pillarbox.settled(poison) == {"poison@example.org": "bounced"}
+        assert await pillarbox.told(poison) == ["queued", "deferred", "bounced"]
+        said = delivery((await pillarbox.events(poison))[-1])
+        assert (said["category"], said["in_doubt"]) == ("local", True)
 
 
 async def test_a_worker_killed_between_the_reply_and_its_record_sends_a_second_copy_and_says_so(
