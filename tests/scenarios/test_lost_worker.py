@@ -108,8 +108,8 @@ async def test_a_message_that_takes_its_worker_down_each_time_is_given_up_and_ot
             await pillarbox.lose_worker()
         healthy = await pillarbox.send("bob@example.net")
         assert await pillarbox.settled(healthy) == {"bob@example.net": "delivered"}
-        assert await pillarbox.settled(poison) == {"poison@example.org": "bounced"}
-        assert await pillarbox.told(poison) == ["queued", "deferred", "bounced"]
+        assert await pillarbox.settled(poison) == {"poison@example.org": "unknown"}
+        assert await pillarbox.told(poison) == ["queued", "deferred", "unknown"]
         said = delivery((await pillarbox.events(poison))[-1])
         assert (said["category"], said["in_doubt"]) == ("local", True)
 
