@@ -19,7 +19,8 @@ class Jobs:
     resources: Resources
     drains: Drains
 
-    async def drain(self, ctx: dict[str, object], lane: str) -> None:
-        """Start a drain of the lane."""
-        _log.debug("drain_asked_for", lane=lane, job=ctx["job_id"])
-        await self.drains.start(lane)
+    async def drain(self, ctx: dict[str, object], *lanes: str) -> None:
+        """Start a drain of each lane."""
+        _log.debug("drains_asked_for", lanes=lanes, job=ctx["job_id"])
+        for lane in lanes:
+            await self.drains.start(lane)

@@ -23,7 +23,7 @@ from app.signals.logs import configure_logs
 from app.spool.client import Redis, end, translate
 from app.spool.jobs import DRAIN_JOB, Alarm, arq_pool, decode_job, encode_job
 from app.spool.lanes import Lanes
-from app.spool.scripts import Scripts
+from app.spool.scripts import LANES_PER_JOB, Scripts
 from app.spool.sources import SourceBook
 from worker.claims.leases import Leases
 from worker.drains import Drains
@@ -53,6 +53,11 @@ class Listener(Worker):
     """arq's worker, with a pulse."""
 
     pulse: Pulse
+
+    async def start_jobs(self, job_ids: list[bytes]) -> None:
+        """Start jobs side by side: one after the other, each would wait for four answers of Redis."""
+        start = super().start_jobs
+        await asyncio.gather(*(start([job_id]) for job_id in job_ids))
 
     async def heart_beat(self) -> None:
         """Beat at each poll, and do what arq does then."""
@@ -143,7 +148,7 @@ async def _listen(redis: Redis, resources: Resources, drains: Drains, pulse: Pul
 async def _start_without_arq(resources: Resources, drains: Drains) -> None:
     """Start the drains that are due. A full Redis takes no jobs, but mail that goes out makes room."""
     try:
-        wakes, _ = await resources.lanes.wake(_LANES_WITHOUT_ARQ, most_jobs=_READ_LIMIT)
+        wakes, _ = await resources.lanes.wake(_LANES_WITHOUT_ARQ, most_waiting=_READ_LIMIT)
         for lane in wakes:
             await drains.start(lane)
     except SpoolError as error:
@@ -157,7 +162,8 @@ def _listener(pool: ArqRedis, jobs: Jobs, pulse: Pulse) -> Listener:
         redis_pool=pool,
         queue_name=pool.default_queue_name,
         handle_signals=False,
-        max_jobs=settings.drains,
+        # Lanes that are taken and wait for a place here are lost to workers that have one.
+        max_jobs=1 + settings.drains // LANES_PER_JOB,
         job_timeout=timedelta(seconds=30),
         keep_result=0,
         max_tries=1,

@@ -1,6 +1,6 @@
-"""The contract with arq: an alarm clock that tells a worker to look at a lane, and nothing more.
+"""The contract with arq: an alarm clock that tells a worker to look at lanes, and nothing more.
 
-A job carries the name of a lane. Losing every job loses no mail (the clock rings again for each due
+A job carries the names of lanes. Losing every job loses no mail (the clock rings again for each due
 lane), and a doubled job finds nothing to claim.
 """
 
@@ -16,14 +16,14 @@ from arq.connections import ArqRedis
 from redis.exceptions import RedisError
 
 from app.spool.client import Redis
+from app.spool.scripts import LANES_PER_JOB
 
 DRAIN_JOB = "drain"
-"""Name of the job that starts a drain; its argument is the name of a lane."""
+"""Name of the job that starts drains; its arguments are the names of lanes."""
 
 _HEAD_START = timedelta(days=1)
 """arq compares the clock of who rings with that of who listens: this much the first may be ahead."""
 _EXPIRES = timedelta(hours=1)
-_AT_ONCE = 50
 
 _log = structlog.get_logger(__name__)
 
@@ -49,33 +49,41 @@ def arq_pool(redis: Redis) -> ArqRedis:
 
 
 class Alarm:
-    """Rings for lanes: each ring becomes one job for whichever worker is next."""
+    """Rings for lanes: each ring becomes a job for whichever worker is next."""
 
     def __init__(self, pool: ArqRedis) -> None:
         """Use arq's client."""
         self._pool = pool
-        self._wanted: asyncio.Queue[str] = asyncio.Queue()
+        self._asked: list[str] = []
+        self._wanted = asyncio.Event()
+        self._turn = asyncio.Lock()
 
     def ring_soon(self, lanes: Sequence[str]) -> None:
         """Let `keep` ring for each lane, so that nobody has to wait for arq's calls."""
-        for lane in lanes:
-            self._wanted.put_nowait(lane)
+        self._asked += lanes
+        if lanes:
+            self._wanted.set()
 
     async def keep(self) -> None:
         """Ring for what `ring_soon` was told, for ever; run it as a task."""
         while True:
-            lanes = [await self._wanted.get()]
-            while not self._wanted.empty():
-                lanes.append(self._wanted.get_nowait())
-            await self.ring(lanes)
+            await self._wanted.wait()
+            self._wanted.clear()
+            await self.ring(())
 
     async def ring(self, lanes: Sequence[str]) -> None:
-        """Ask for one more drain for each lane. Never raises: a lost ring costs a second, not a mail."""
-        try:
-            for start in range(0, len(lanes), _AT_ONCE):
-                await asyncio.gather(*map(self._ring, lanes[start : start + _AT_ONCE]))
-        except (RedisError, OSError) as error:
-            _log.warning("ring_lost", lanes=len(lanes), error=str(error))
+        """Ask for one more drain for each lane. Never raises: a lost ring costs a second, not a mail.
 
-    async def _ring(self, lane: str) -> None:
-        await self._pool.enqueue_job(DRAIN_JOB, lane, _defer_by=-_HEAD_START, _expires=_EXPIRES)
+        Lanes that are asked for while a ring is on its way go together in the next.
+        """
+        self._asked += lanes
+        async with self._turn:
+            asked, self._asked = self._asked, []
+            try:
+                for start in range(0, len(asked), LANES_PER_JOB):
+                    await self._enqueue(asked[start : start + LANES_PER_JOB])
+            except (RedisError, OSError) as error:
+                _log.warning("ring_lost", lanes=len(asked), error=str(error))
+
+    async def _enqueue(self, lanes: Sequence[str]) -> None:
+        await self._pool.enqueue_job(DRAIN_JOB, *lanes, _defer_by=-_HEAD_START, _expires=_EXPIRES)
