@@ -14,14 +14,17 @@ STAMP := $(VENV)/.installed
 TEST_PROCESSES ?= 2
 # Name test files or options: make test TESTS='tests/app -k address'
 TESTS ?=
+# make bench ONLY=latency runs one part of it, FULL=1 the long form.
+ONLY ?=
+FULL ?=
 # make lock UPGRADE=1 takes the newest allowed versions; without it, pins stay where they can.
 UPGRADE ?=
 SAY := printf '\033[1m==> %s\033[0m\n'
 
-.PHONY: help run test check bench chaos soak openapi format lock clean system
+.PHONY: help run test check bench bench-plots chaos soak openapi format lock clean system
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(STAMP) ## Start Pillarbox on this machine: store, API, worker and a catch-all mailbox
 	@exec $(BIN)/pillarbox dev
@@ -49,8 +52,11 @@ check: $(STAMP) ## Check style, types, imports, OpenAPI, manifests and Dockerfil
 	@$(SAY) 'kubernetes manifests'
 	@$(BIN)/pytest -q tests/test_manifests.py
 
-bench: $(STAMP) system ## Measure throughput and latency beside Postfix; ends with one line of JSON
-	@$(BIN)/python -m bench
+bench: $(STAMP) system ## Measure speed beside Postfix and Haraka (FULL=1: longer); ends with one line of JSON
+	@$(BIN)/python -m bench $(if $(FULL),--full) $(ONLY:%=--only %)
+
+bench-plots: $(STAMP) ## Put the figures of the last `make bench` into docs/benchmark.md
+	@$(BIN)/python -m bench.plots
 
 chaos: $(STAMP) ## Kill and freeze the processes under load, and compare what was accepted with what arrived
 	@$(BIN)/python -m bench.chaos

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from functools import partial
+from itertools import cycle
 from urllib.parse import urlsplit
 
 import orjson
@@ -18,22 +20,49 @@ BODY_BYTES = 10 * 1024
 _LINE = "Thank you for your order. It has left our warehouse and will be with you soon.\n"
 
 
-def request(url: str, key: str, number: int) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Api:
+    """Where to post, and with which key."""
+
+    url: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """When a message was sent to the API, and when its answer had come (monotonic seconds)."""
+
+    sent_at: float
+    answered_at: float
+
+
+def request(api: Api, recipient: str) -> bytes:
     """Return one whole `POST /messages`, as a shop would send it."""
-    host = urlsplit(url).netloc
     body = orjson.dumps(
         {
             "from": "Shop <orders@example.com>",
-            "to": f"customer{number}@example.org",
-            "subject": f"Your order {number} is on its way",
+            "to": recipient,
+            "subject": f"{recipient}, your order is on its way",
             "text": (_LINE * (BODY_BYTES // len(_LINE) + 1))[:BODY_BYTES],
         }
     )
     head = (
-        f"POST /messages HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {key}\r\n"
+        f"POST /messages HTTP/1.1\r\nHost: {urlsplit(api.url).netloc}\r\n"
+        f"Authorization: Bearer {api.key}\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body
+
+
+def recipients(mails: int, domains: Iterable[str] = ("example.org",)) -> Iterator[str]:
+    """Yield the addresses of `mails` customers: customer0, customer1, … in turns at `domains`."""
+    turns = cycle(domains)
+    return (f"customer{number}@{next(turns)}" for number in range(mails))
+
+
+def requests(api: Api, mails: int, domains: Iterable[str] = ("example.org",)) -> Iterator[bytes]:
+    """Yield a request for each of these recipients."""
+    return (request(api, recipient) for recipient in recipients(mails, domains))
 
 
 class _Poster(asyncio.Protocol):
@@ -87,54 +116,51 @@ def _place(url: str) -> tuple[str, int]:
     return parts.hostname, parts.port
 
 
-async def flood(url: str, key: str, mails: int, connections: int) -> float:
-    """Post `mails` messages over `connections` connections, each as fast as it is answered.
+async def flood(api: Api, wanted: Iterator[bytes], connections: int = 20) -> float:
+    """Post `wanted` over `connections` connections, each as fast as it is answered.
 
     Return the moment before the first.
     """
-    requests = (request(url, key, number) for number in range(mails))
-    host, port = _place(url)
+    host, port = _place(api.url)
     loop = asyncio.get_running_loop()
     ends = [loop.create_future() for _ in range(connections)]
     began_at = time.monotonic()
     for end in ends:
-        make = partial(_Poster, requests, end)
+        make = partial(_Poster, wanted, end)
         transport, poster = await loop.create_connection(make, host, port)
         poster.begin(transport)
     await asyncio.gather(*ends)
     return began_at
 
 
-async def pace(url: str, key: str, rate: float, mails: int) -> list[float]:
-    """Post `mails` messages at a steady `rate` a second, whatever the answers do.
-
-    Return the seconds from post to answer, in the order of the answers.
-    """
-    latencies: list[float] = []
+async def pace(api: Api, wanted: Iterable[bytes], rate: float) -> list[Posted]:
+    """Post `wanted` at a steady `rate` a second, whatever the answers do; return when, in their order."""
     began_at = time.monotonic()
+    idle: list[_Single] = []
+    tasks = []
     async with asyncio.TaskGroup() as group:
-        idle: list[_Single] = []
-        for number in range(mails):
+        for number, each in enumerate(wanted):
             await asyncio.sleep(began_at + number / rate - time.monotonic())
-            single = idle.pop() if idle else _Single(url)
-            group.create_task(_one(single, request(url, key, number), latencies, idle))
-    return latencies
+            single = idle.pop() if idle else _Single(api)
+            tasks.append(group.create_task(_one(single, each, idle)))
+    return [task.result() for task in tasks]
 
 
-async def _one(single: _Single, wanted: bytes, latencies: list[float], idle: list[_Single]) -> None:
-    latencies.append(await single.post(wanted))
+async def _one(single: _Single, wanted: bytes, idle: list[_Single]) -> Posted:
+    posted = await single.post(wanted)
     idle.append(single)
+    return posted
 
 
 class _Single:
     """A kept connection that posts once when told to."""
 
-    def __init__(self, url: str) -> None:
-        self._place = _place(url)
+    def __init__(self, api: Api) -> None:
+        self._place = _place(api.url)
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
-    async def post(self, wanted: bytes) -> float:
-        """Return the seconds from the post to the whole answer; connecting does not count."""
+    async def post(self, wanted: bytes) -> Posted:
+        """Return the moments of the post and of the whole answer; connecting comes before."""
         if self._streams is None or self._streams[0].at_eof():
             self._streams = await asyncio.open_connection(*self._place)
         reader, writer = self._streams
@@ -142,13 +168,11 @@ class _Single:
         writer.write(wanted)
         head = await reader.readuntil(b"\r\n\r\n")
         answer = await reader.readexactly(_content_length(head))
-        taken = time.monotonic() - sent_at
+        answered_at = time.monotonic()
         assert head.startswith(b"HTTP/1.1 202"), head + answer
-        return taken
+        return Posted(sent_at, answered_at)
 
 
-async def post_once(url: str, key: str, number: int) -> float:
-    """Post one message over a fresh connection; return the moment before it was sent."""
-    single = _Single(url)
-    taken = await single.post(request(url, key, number))
-    return time.monotonic() - taken
+async def post_once(api: Api, recipient: str) -> Posted:
+    """Post one message over a fresh connection."""
+    return await _Single(api).post(request(api, recipient))

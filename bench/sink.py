@@ -12,12 +12,12 @@ _SINK_CONNECTIONS = 1000
 
 
 @contextmanager
-def smtp_sink(port: int) -> Iterator[None]:
-    """Run smtp-sink on `port` of loopback while the block runs."""
+def smtp_sink(port: int) -> Iterator[int]:
+    """Run smtp-sink on `port` of loopback while the block runs; give its process id."""
     arguments = ["smtp-sink", "-u", "nobody", f"127.0.0.1:{port}", str(_SINK_CONNECTIONS)]
     with subprocess.Popen(arguments, stderr=subprocess.DEVNULL) as sink:
         try:
-            yield
+            yield sink.pid
         finally:
             sink.kill()
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import re
 import sys
 import tempfile
 import time
@@ -16,17 +15,12 @@ from pathlib import Path
 
 from app.processes.ports import free_port
 from bench import load
+from bench.processor import resident_mb
 from bench.sink import smtp_sink
-from bench.stack import Stack, running
+from bench.stack import Stack, running, to_one_sink
 
 _RATE = 200
 _STEP_S = 10
-
-
-def resident_mb(pid: int) -> float:
-    """Return the resident memory of a process in MB (Linux)."""
-    found = re.search(r"^VmRSS:\s+(\d+) kB$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
-    return int(found[1]) / 1000 if found else 0.0
 
 
 def memory(stack: Stack) -> dict[str, float]:
@@ -39,7 +33,8 @@ async def soak(stack: Stack, minutes: float) -> tuple[int, list[dict[str, float]
     accepted, steps = 0, []
     until = time.monotonic() + minutes * 60
     while time.monotonic() < until:
-        accepted += len(await load.pace(stack.api_url, stack.key, _RATE, _RATE * _STEP_S))
+        wanted = load.requests(stack.api, _RATE * _STEP_S)
+        accepted += len(await load.pace(stack.api, wanted, _RATE))
         steps.append(await asyncio.to_thread(memory, stack))
         delivered = await asyncio.to_thread(stack.delivered)
         sys.stderr.write(f"accepted {accepted:8}  delivered {delivered:8}  MB {steps[-1]}\n")
@@ -55,7 +50,7 @@ def main() -> int:
     with (
         tempfile.TemporaryDirectory(prefix="pillarbox-soak-") as directory,
         smtp_sink(sink_port),
-        running(Path(directory), sink_port) as stack,
+        running(Path(directory), to_one_sink(sink_port)) as stack,
     ):
         accepted, steps = asyncio.run(soak(stack, minutes))
         deadline = time.monotonic() + 60

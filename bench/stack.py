@@ -15,16 +15,18 @@ from app.processes.valkey import EmbeddedValkey
 from app.projects.keys import create_key
 from app.settings import RedisSettings
 from app.spool.client import Redis
-from tests.fakes.processes import api_process, worker_process
+from bench.load import Api
+from tests.fakes.processes import Process, api_process, worker_process
 
 
 @dataclass(frozen=True, slots=True)
 class Stack:
     """A running Pillarbox."""
 
-    api_url: str
+    api: Api
+    worker: Process
     worker_url: str
-    key: str
+    redis_url: str
     pids: Mapping[str, int]
 
     def delivered(self) -> int:
@@ -37,9 +39,22 @@ class Stack:
         return int(float(found[1])) if found else 0
 
 
+def to_one_sink(smtp_port: int) -> dict[str, str]:
+    """Return the settings that send everything to one SMTP server on loopback."""
+    return {"PILLARBOX_DELIVERY__CATCH_ALL": f"127.0.0.1:{smtp_port}"}
+
+
+def to_many_sites(dns_address: str, smtp_port: int) -> dict[str, str]:
+    """Return the settings that send each mail to the site that the DNS server names."""
+    return {
+        "PILLARBOX_DNS__NAMESERVERS": f'["{dns_address}"]',
+        "PILLARBOX_DELIVERY__SMTP_PORT": str(smtp_port),
+    }
+
+
 @contextmanager
-def running(directory: Path, smtp_port: int) -> Iterator[Stack]:
-    """Run the processes with their data below `directory`, sending everything to a sink on loopback."""
+def running(directory: Path, way: Mapping[str, str]) -> Iterator[Stack]:
+    """Run the processes with their data below `directory`; `way` says where mail is sent."""
     keys = directory / "dkim" / "example.com"
     keys.mkdir(parents=True)
     (keys / "bench.pem").write_bytes(generate_pem(Algorithm.RSA))
@@ -48,11 +63,11 @@ def running(directory: Path, smtp_port: int) -> Iterator[Stack]:
         environment = {
             "PILLARBOX_REDIS__URL": valkey.url,
             "PILLARBOX_REDIS__REQUIRE_DURABLE": "true",
-            "PILLARBOX_DELIVERY__CATCH_ALL": f"127.0.0.1:{smtp_port}",
             "PILLARBOX_DELIVERY__ALLOWED_NETWORKS": '["127.0.0.0/8"]',
             "PILLARBOX_DELIVERY__EHLO_NAME": "bench.example.com",
             "PILLARBOX_DKIM__DIRECTORY": str(directory / "dkim"),
             "PILLARBOX_LOG__LEVEL": "warning",
+            **way,
         }
         api, api_url = api_process(environment, directory)
         worker, worker_url = worker_process(environment, directory)
@@ -61,7 +76,8 @@ def running(directory: Path, smtp_port: int) -> Iterator[Stack]:
         api.wait_until_ready(f"{api_url}/readyz")
         worker.wait_until_ready(f"{worker_url}/healthz")
         pids = {"api": api.child.pid, "worker": worker.child.pid, "valkey": valkey.pid}
-        yield Stack(api_url, worker_url, asyncio.run(_key(valkey.url)), pids)
+        key = asyncio.run(_key(valkey.url))
+        yield Stack(Api(api_url, key), worker, worker_url, valkey.url, pids)
 
 
 async def _key(url: str) -> str:

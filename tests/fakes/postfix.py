@@ -53,13 +53,25 @@ class Postfix:
     """One Postfix instance below `directory`, listening on `address:port`. Use it as a context manager."""
 
     def __init__(
-        self, directory: Path, port: int, settings: dict[str, str], *, address: str = "127.0.0.1"
+        self,
+        directory: Path,
+        port: int,
+        settings: dict[str, str],
+        *,
+        address: str = "127.0.0.1",
+        deliveries: int = 100,
     ) -> None:
         self.directory = directory
         self.log = directory / "postfix.log"
         self._port = port
         self._address = address
         self._settings = settings
+        self._deliveries = deliveries
+
+    @property
+    def pid(self) -> int:
+        """The process id of the master, whose children do the work."""
+        return int((self.directory / "queue" / "pid" / "master.pid").read_text())
 
     @property
     def mails(self) -> list[Path]:
@@ -124,7 +136,7 @@ class Postfix:
         text = "".join(f"{name} = {value}\n" for name, value in settings.items())
         (self.directory / "etc" / "main.cf").write_text(text)
         (self.directory / "etc" / "master.cf").write_text(
-            _SERVICES.format(port=self._port, deliveries=100)
+            _SERVICES.format(port=self._port, deliveries=self._deliveries)
         )
 
     def _run(self, verb: str) -> None:
@@ -158,17 +170,18 @@ def receiving(directory: Path, port: int, domain: str, **settings: str) -> Postf
     )
 
 
-def relaying(directory: Path, port: int, sink_port: int) -> Postfix:
-    """Return an instance that relays everything to a sink on loopback."""
+def relaying(directory: Path, port: int, sink_port: int, connections: int = 50) -> Postfix:
+    """Return an instance that relays everything to a sink on loopback, over `connections` at most."""
     return Postfix(
         directory,
         port,
         {
             "mynetworks": "127.0.0.0/8",
             "relayhost": f"[127.0.0.1]:{sink_port}",
-            "default_destination_concurrency_limit": "50",
+            "default_destination_concurrency_limit": str(connections),
             "initial_destination_concurrency": "20",
             "minimal_backoff_time": "1s",
             "queue_run_delay": "1s",
         },
+        deliveries=max(100, connections),
     )
