@@ -25,7 +25,7 @@ from app.spool.scripts import Scripts
 _log = structlog.get_logger(__name__)
 
 _UNKNOWN = datetime.max.replace(tzinfo=UTC)
-_MOST_JOBS = 1_000
+_MOST_WAITING = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,12 +283,14 @@ class Lanes:
         """Tell whether the clock's duties are to be done now, and by whoever asks."""
         return as_int(await self._redis.run(self._scripts.tick)) == 1
 
-    async def wake(self, most: int, most_jobs: int = _MOST_JOBS) -> tuple[tuple[str, ...], int]:
-        """Reserve drains for due lanes, until `most_jobs` would wait in arq.
+    async def wake(
+        self, most: int, most_waiting: int = _MOST_WAITING
+    ) -> tuple[tuple[str, ...], int]:
+        """Reserve drains for due lanes, until `most_waiting` lanes would wait in arq.
 
         Returns the lanes whose alarm should ring, and how many lanes were looked at.
         """
-        wakes, looked_at = as_list(await self._redis.run(self._scripts.wake, most, most_jobs))
+        wakes, looked_at = as_list(await self._redis.run(self._scripts.wake, most, most_waiting))
         return _names(wakes), as_int(looked_at)
 
     async def overdue(self, most: int) -> tuple[Message, ...]:

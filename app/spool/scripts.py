@@ -9,6 +9,8 @@ from app.settings import Settings
 from app.spool.client import Script
 from app.spool.keyspace import Keyspace
 
+LANES_PER_JOB = 20
+"""Lanes in one job of arq at most: a job costs several round trips, however many lanes it names."""
 _RESERVATION_MS = 10_000
 """How long a place stays reserved for a drain whose job may have been lost."""
 _LOOK_AGAIN_MS = 1_000
@@ -96,7 +98,7 @@ def _policy(settings: Settings) -> str:
     lease_ms = round(delivery.lease.total_seconds() * 1000)
     return (
         f"local POLICY = {{ mail = {mail}, endpoint = {endpoint}, lease = {lease_ms}, "
-        f"tick = {_TICK_MS}, reservation = {_RESERVATION_MS}, "
+        f"tick = {_TICK_MS}, reservation = {_RESERVATION_MS}, lanes_per_job = {LANES_PER_JOB}, "
         f"look_again = {_LOOK_AGAIN_MS}, expire_again = {_EXPIRE_AGAIN_MS}, "
         f"longest_wait = {_LONGEST_WAIT_MS}, wait_for_place = {_WAIT_FOR_PLACE_MS}, "
         f"invitation = {_INVITATION_MS}, mails_per_turn = {_MAILS_PER_TURN}, site_memory_s = {_SITE_MEMORY_S}, "

@@ -1,11 +1,11 @@
 -- Look after the sites that lanes wait for, find the lanes that are due, and reserve drains for those that deserve some.
--- ARGV: how many to look at, how many jobs may wait in arq: the lanes there is no room for stay due, instead of being rung
+-- ARGV: how many to look at, how many may wait in arq (its jobs counted as full): the lanes there is no room for stay due, instead of being rung
 -- for again and again.
 -- Returns the lanes to wake, and how many were looked at.
 
 local now, wakes, looked_at = now_ms(), {}, 0
 for _, site in ipairs(call('ZRANGE', K.sites, '-inf', now, 'BYSCORE', 'LIMIT', 0, ARGV[1])) do look_after(site, wakes, now) end
-local room = ARGV[2] - call('ZCARD', K.queue)
+local room = ARGV[2] - call('ZCARD', K.queue) * POLICY.lanes_per_job
 for _, lane in ipairs(call('ZRANGE', K.lanes, '-inf', now, 'BYSCORE', 'LIMIT', 0, ARGV[1])) do
   if #wakes >= room then break end
   looked_at = looked_at + 1

@@ -17,8 +17,8 @@ from app.settings import RedisSettings
 from app.spool.client import Redis, end
 from app.spool.health import Health
 from app.spool.jobs import Alarm, arq_pool
-from app.spool.replies import as_int
 from tests.app.spool.conftest import Spool, spool_settings
+from tests.app.spool.test_jobs import jobs
 from tests.fakes.waiting import eventually
 
 CALLER = Caller(ProjectId("shop"), KeyId("0" * 32), ALL_SCOPES)
@@ -49,16 +49,18 @@ async def silent_redis() -> AsyncIterator[RedisSettings]:
             writer.close()
 
 
-async def test_each_wanted_ring_becomes_a_job(spool: Spool) -> None:
+async def test_what_is_wanted_soon_is_rung_for_again_and_again(spool: Spool) -> None:
     alarm = Alarm(arq_pool(spool.redis))
-    alarm.ring_soon(["a", "b"])
-    alarm.ring_soon(["a"])
 
-    async def jobs() -> bool:
-        return as_int(await spool.redis.call("ZCARD", spool.redis.keys.queue)) == 3
+    async def named(*lanes: str) -> bool:
+        return sorted(str(lane) for job in await jobs(spool) for lane in job) == list(lanes)
 
     async with kept(alarm):
-        assert await eventually(jobs)
+        alarm.ring_soon(["b", "a"])
+        alarm.ring_soon(["a"])
+        assert await eventually(lambda: named("a", "a", "b"))
+        alarm.ring_soon(["c"])
+        assert await eventually(lambda: named("a", "a", "b", "c"))
 
 
 async def test_nobody_who_sends_waits_for_the_alarm(spool: Spool, valkey_url: str) -> None:

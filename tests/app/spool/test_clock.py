@@ -84,10 +84,10 @@ async def test_no_more_lanes_are_woken_than_jobs_may_wait_and_none_is_forgotten(
     for lane in lanes:
         await spool.redis.call("DEL", spool.redis.keys.lane + lane)
     await spool.redis.call("ZADD", spool.redis.keys.queue, 1, "a job")
-    first, looked_at = await spool.lanes.wake(10, most_jobs=3)
+    first, looked_at = await spool.lanes.wake(10, most_waiting=22)
     assert (len(first), looked_at) == (2, 2)
-    assert await spool.lanes.wake(10, most_jobs=1) == ((), 0)
-    rest, _ = await spool.lanes.wake(10, most_jobs=100)
+    assert await spool.lanes.wake(10, most_waiting=20) == ((), 0)
+    rest, _ = await spool.lanes.wake(10, most_waiting=100)
     assert sorted((*first, *rest)) == lanes
 
 

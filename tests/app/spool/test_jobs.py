@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from app.spool.jobs import LANES_PER_JOB, Alarm, arq_pool, decode_job
+from app.spool.jobs import Alarm, arq_pool, decode_job
 from app.spool.replies import as_bytes, as_list
+from app.spool.scripts import LANES_PER_JOB
 from tests.app.spool.conftest import Spool
 
 
