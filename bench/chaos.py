@@ -2,7 +2,8 @@
 
 What was accepted is held against what the receivers got and what the events say. Nothing may be lost,
 each recipient ends once, and a second copy is only possible where a worker was lost or a reply came too
-late, which the history of the message says. Ends with one line of JSON; fails if the ledger does not add up.
+late, which the history of the message says. Then a stampede: many lanes that become due at once
+(`bench.stampede`). Ends with one line of JSON; fails if the ledger does not add up.
 """
 
 from __future__ import annotations
@@ -14,61 +15,71 @@ import random
 import sys
 import tempfile
 import time
-from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections import defaultdict
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 
-import aiohttp
-import orjson
-
-from tests.fakes.deployment import FINAL, Deployment, data, delivery, deployed, ledger
+from bench.reckoning import close_books
+from bench.say import say, show
+from bench.stampede import stampede
+from bench.troubles import World, misbehave
+from tests.fakes.deployment import Deployment, deployed
 from tests.fakes.dns import DnsServer
-from tests.fakes.smtp import SmtpServer, drop
+from tests.fakes.smtp import SmtpServer, smtp_servers
 
+_DOMAINS = 6
+_HOSTS = ("127.0.0.2", "127.0.0.3", "127.0.0.4")
 _SENDERS = 4
 _PAUSE_S = 0.02
-_SETTLE_S = 180
+_SETTLE_S = 240
+_REPEATED = 0.1
+_SETTINGS = {
+    # A run has more crashes in minutes than a deployment has in years: nothing shall be given up for them.
+    "PILLARBOX_DELIVERY__MOST_INTERRUPTIONS": "1000",
+    "PILLARBOX_REDIS__TIMEOUT": "2",
+}
 
 
-def say(text: str) -> None:
-    """Show progress on standard error."""
-    sys.stderr.write(f"{text}\n")
+def make_zone(dns: DnsServer) -> list[str]:
+    """Give each domain two of the hosts, in another order; return all names."""
+    for number, host in enumerate(_HOSTS):
+        dns.a(f"mx{number}.example.net", host)
+    for number in range(_DOMAINS):
+        first, second = number % len(_HOSTS), (number + 1) % len(_HOSTS)
+        dns.mx(
+            f"example{number}.org", (10, f"mx{first}.example.net"), (20, f"mx{second}.example.net")
+        )
+    return sorted({name for name, _ in dns.zone})
 
 
-async def post(pillarbox: Deployment, number: int) -> str:
-    """Send one message until it is accepted: the same key makes a repetition safe."""
-    body = orjson.dumps(
-        {
-            "from": "sender@example.com",
-            "to": [f"user{number}@example{number % 5}.org"],
-            "subject": f"Mail {number}",
-            "text": "Hello!\n" * 50,
-        }
-    )
-    headers = {"Content-Type": "application/json", "Idempotency-Key": f"mail-{number}"}
-    while True:
-        try:
-            async with pillarbox.session.post(
-                f"{pillarbox.api_url}/messages", data=body, headers=headers
-            ) as answer:
-                if answer.status == 202:
-                    return str(orjson.loads(await answer.read())["id"])
-                assert answer.status == 503, await answer.text()
-        except aiohttp.ClientError:
-            pass  # the API was killed; nobody knows whether it took the message
-        await asyncio.sleep(0.1)
+def letter(number: int) -> dict[str, object]:
+    """Return a message that is like no other: one to four recipients at one or two domains."""
+    chance = random.Random(number)
+    domains = chance.sample(range(_DOMAINS), chance.choice([1, 2]))
+    addresses = [
+        f"user{number % 10}@example{chance.choice(domains)}.org",
+        *(f"copy{n}@example{chance.choice(domains)}.org" for n in range(chance.randrange(4))),
+    ]
+    return {
+        "from": "sender@example.com",
+        "to": addresses,
+        "subject": f"Mail {number}",
+        "text": "Hello!\n" * chance.choice([5, 50, 5000]),
+    }
 
 
-async def send_for(pillarbox: Deployment, seconds: float) -> dict[str, int]:
-    """Send for a while; return the accepted messages with their numbers."""
-    accepted: dict[str, int] = {}
+async def send_for(pillarbox: Deployment, seconds: float) -> dict[int, set[str]]:
+    """Send for a while, some requests again and again; return the ids that each numbered letter got."""
+    accepted: dict[int, set[str]] = defaultdict(set)
     numbers = iter(range(10**9))
     until = time.monotonic() + seconds
 
     async def sender() -> None:
         while time.monotonic() < until:
-            number = next(numbers)
-            accepted[await post(pillarbox, number)] = number
+            is_repeated = accepted and random.random() < _REPEATED
+            number = random.choice(list(accepted)) if is_repeated else next(numbers)
+            accepted[number].add(await pillarbox.insist(f"mail-{number}", letter(number)))
             await asyncio.sleep(_PAUSE_S)
 
     async with asyncio.TaskGroup() as group:
@@ -77,125 +88,84 @@ async def send_for(pillarbox: Deployment, seconds: float) -> dict[str, int]:
     return accepted
 
 
-def troubles(pillarbox: Deployment) -> dict[str, Callable[[], Awaitable[None]]]:
-    """Return what may befall the processes, by name."""
+def addresses_of(number: int) -> Sequence[str]:
+    """Return the addresses of a letter, each once."""
+    found = letter(number)["to"]
+    assert isinstance(found, list)
+    return sorted(set(found))
 
-    async def kill_worker() -> None:
-        worker = random.choice(pillarbox.workers)
-        await asyncio.to_thread(worker.kill)
-        worker.start()
 
-    async def freeze_worker() -> None:
-        worker = random.choice(pillarbox.workers)
-        worker.freeze()
-        await asyncio.sleep(random.uniform(0.5, 4))
-        worker.thaw()
+async def trouble(directory: Path, seconds: float) -> dict[str, object]:
+    """Send and make trouble; return the ledger."""
+    async with AsyncExitStack() as stack:
+        dns = await stack.enter_async_context(DnsServer())
+        receivers = await stack.enter_async_context(smtp_servers(*_HOSTS))
+        names = make_zone(dns)
+        pillarbox = await stack.enter_async_context(
+            deployed(directory, dns, receivers[0].port, workers=2, settings=_SETTINGS)
+        )
+        for receiver in receivers:
+            misbehave(receiver)
+        say("sending, and making trouble")
+        world = World(pillarbox, dns, receivers, names)
+        numbered, done = await asyncio.gather(
+            send_for(pillarbox, seconds), world.trouble_for(seconds)
+        )
+        for receiver in receivers:
+            receiver.behave()
+        show("troubles", done)
+        return await reckon(pillarbox, numbered, receivers)
 
-    async def kill_api() -> None:
-        await asyncio.to_thread(pillarbox.api.kill)
-        pillarbox.api.start()
 
-    async def kill_valkey() -> None:
-        pillarbox.valkey.kill()
-        await asyncio.sleep(random.uniform(0, 3))
-        await asyncio.to_thread(pillarbox.valkey.start)
-
-    async def freeze_valkey() -> None:
-        pillarbox.valkey.freeze()
-        await asyncio.sleep(random.uniform(0.1, 2))
-        pillarbox.valkey.thaw()
-
-    return {
-        step.__name__: step
-        for step in (kill_worker, freeze_worker, kill_api, kill_valkey, freeze_valkey)
+async def reckon(
+    pillarbox: Deployment, numbered: dict[int, set[str]], receivers: Sequence[SmtpServer]
+) -> dict[str, object]:
+    """Wait for the end of all messages, show the ledger and return it."""
+    accepted = {
+        message: addresses_of(number) for number, found in numbered.items() for message in found
     }
+    say(f"\nwaiting for {len(accepted)} messages to end")
+    books = await close_books(pillarbox, accepted, receivers, _SETTLE_S)
+    faults = books.faults()
+    faults["split_keys"] = [f"mail-{n}" for n, found in numbered.items() if len(found) > 1]
+    for name, at in faults.items():
+        for place in at[:5]:
+            say(f"  {name}: {place}")
+    counts = {
+        "accepted": len(accepted),
+        "recipients": len(books.places()),
+        "taken": len(books.taken),
+        "second_copies_told": books.second_copies(),
+        **{name: len(at) for name, at in faults.items()},
+    }
+    show("ledger", counts)
+    return {**counts, "is_balanced": not any(faults.values())}
 
 
-async def trouble_for(pillarbox: Deployment, seconds: float) -> Counter[str]:
-    """Trouble the processes for a while; return how often each thing was done."""
-    done: Counter[str] = Counter()
-    until = time.monotonic() + seconds
-    choices = troubles(pillarbox)
-    while time.monotonic() < until:
-        await asyncio.sleep(random.uniform(0.5, 2))
-        name = random.choice(list(choices))
-        say(f"  {name}")
-        await choices[name]()
-        done[name] += 1
-    return done
-
-
-async def settle_all(pillarbox: Deployment, accepted: dict[str, int]) -> Counter[str]:
-    """Wait until every recipient has a final status; return how often each ended how."""
-    until = time.monotonic() + _SETTLE_S
-    ends: Counter[str] = Counter()
-    for message in accepted:
-        statuses = await pillarbox.statuses(message)
-        while not set(statuses.values()) <= FINAL:
-            assert time.monotonic() < until, f"{message} does not end: {statuses}"
-            await asyncio.sleep(0.2)
-            statuses = await pillarbox.statuses(message)
-        ends.update(statuses.values())
-    return ends
-
-
-async def untold(pillarbox: Deployment, copies: Counter[str]) -> list[str]:
-    """Return messages with more than one copy whose history does not say why."""
-    found = []
-    for message in (message for message, count in copies.items() if count > 1):
-        events = await pillarbox.events(message)
-        if not any(delivery(event)["in_doubt"] for event in events if "delivery" in data(event)):
-            found.append(message)
-    return found
-
-
-def misbehave(server: SmtpServer) -> None:
-    """Let a receiver refuse some for now, and hang up at some steps."""
-    for step in ("MAIL", "RCPT", "DATA", "DOT"):
-        server.act(step, drop, when="user7")
-    server.reply("RCPT", "451 4.7.1 Later", when="user3", times=50)
-    for step in ("MAIL", "RCPT", "DATA", "DOT"):
-        server.act(step, drop, times=5)
-
-
-async def run(directory: Path, seconds: float) -> dict[str, object]:
-    """Do it all; return the ledger."""
-    async with DnsServer() as dns, SmtpServer() as server:
-        for number in range(5):
-            dns.a(f"example{number}.org", "127.0.0.1")
-        async with deployed(directory, dns, server.port, workers=2) as pillarbox:
-            misbehave(server)
-            say("sending, and making trouble")
-            accepted, done = await asyncio.gather(
-                send_for(pillarbox, seconds), trouble_for(pillarbox, seconds)
-            )
-            server.behave()
-            say(f"waiting for {len(accepted)} messages to end")
-            ends = await settle_all(pillarbox, accepted)
-            copies = ledger([*server.mails, *server.refused])
-            taken = ledger(server.mails)
-            return {
-                "accepted": len(accepted),
-                "requests": len(set(accepted.values())),
-                "ends": dict(ends),
-                "lost": len(set(accepted) - set(taken)),
-                "unknown": len(set(copies) - set(accepted)),
-                "doubled": sum(count > 1 for count in copies.values()),
-                "doubled_untold": await untold(pillarbox, copies),
-                "troubles": dict(done),
-            }
+async def run(directory: Path, seconds: float, recipients: int) -> dict[str, object]:
+    """Do both parts; return what came of them."""
+    result: dict[str, object] = {}
+    for part in ("trouble", "stampede"):
+        (directory / part).mkdir()
+    if seconds:
+        result["trouble"] = await trouble(directory / "trouble", seconds)
+    if recipients:
+        result["stampede"] = await stampede(directory / "stampede", recipients)
+    return result
 
 
 def main() -> int:
-    """Run and judge; return 1 if the ledger does not add up."""
+    """Run and judge; return 1 if a ledger does not add up."""
     parser = argparse.ArgumentParser(prog="bench.chaos", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=120)
-    seconds = parser.parse_args().seconds
+    parser.add_argument("--seconds", type=float, default=120, help="of trouble, 0 for none")
+    parser.add_argument(
+        "--recipients", type=int, default=20_000, help="of the stampede, 0 for none"
+    )
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="pillarbox-chaos-") as directory:
-        result = asyncio.run(run(Path(directory), seconds))
+        result = asyncio.run(run(Path(directory), options.seconds, options.recipients))
     sys.stdout.write(json.dumps(result) + "\n")
-    wrong = result["lost"] or result["unknown"] or result["doubled_untold"]
-    return int(bool(wrong) or result["accepted"] != result["requests"])
+    return int(not all(isinstance(p, dict) and p["is_balanced"] for p in result.values()))
 
 
 if __name__ == "__main__":
