@@ -50,7 +50,7 @@ _LANES_WITHOUT_ARQ = 50
 
 
 class Listener(Worker):
-    """arq's worker, with a pulse."""
+    """arq's worker, with a pulse, and calm where Redis goes away."""
 
     pulse: Pulse
 
@@ -58,6 +58,15 @@ class Listener(Worker):
         """Start jobs side by side: one after the other, each would wait for four answers of Redis."""
         start = super().start_jobs
         await asyncio.gather(*(start([job_id]) for job_id in job_ids))
+
+    async def run_job(self, job_id: str, score: int) -> None:
+        """Run a job. Where Redis goes away meanwhile it runs once more later, which does no harm."""
+        try:
+            await super().run_job(job_id, score)
+        except Exception as error:
+            if translate(error) is None:
+                raise
+            _log.warning("job_without_redis", job=job_id, error=str(error))
 
     async def heart_beat(self) -> None:
         """Beat at each poll, and do what arq does then."""
