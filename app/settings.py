@@ -84,6 +84,8 @@ class RedisSettings(_Group):
     """Connections of one process at most."""
     timeout: Seconds = timedelta(seconds=5)
     """How long one command may take before Redis counts as away."""
+    replicas: Annotated[int, Field(ge=0)] = 0
+    """Replicas that must have new mail before it is answered 202, so that one may take over."""
     require_durable: bool = False
     """Refuse to start where Redis does not fsync each write or may evict keys."""
     headroom: Annotated[float, Field(gt=0, le=1)] = 0.85

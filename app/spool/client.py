@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from redis import asyncio as redis_asyncio
@@ -50,6 +51,14 @@ async def end(task: asyncio.Task[None]) -> None:
         await asyncio.wait({task}, timeout=_CANCEL_AGAIN_S)
 
 
+@dataclass(frozen=True, slots=True)
+class Replication:
+    """How many replicas must have what may not be lost, and how long they may take (ms)."""
+
+    replicas: int = 0
+    patience_ms: int = 0
+
+
 class Script:
     """One atomic step: a Lua text with what it builds on, known to Redis by its digest."""
 
@@ -62,8 +71,11 @@ class Script:
 class Redis:
     """One process' connections to Redis. All methods raise SpoolError when Redis cannot answer."""
 
-    def __init__(self, pool: redis_asyncio.ConnectionPool, keys: Keyspace) -> None:
+    def __init__(
+        self, pool: redis_asyncio.ConnectionPool, keys: Keyspace, replication: Replication
+    ) -> None:
         """Use the connections of `pool`; `keys` names what is kept."""
+        self._replication = replication
         self.pool = pool
         self.keys = keys
         self._client = redis_asyncio.Redis(connection_pool=pool)
@@ -83,7 +95,8 @@ class Redis:
             socket_connect_timeout=seconds,
         )
         try:
-            yield cls(pool, Keyspace.of(settings.prefix))
+            replication = Replication(settings.replicas, round(seconds * 500))
+            yield cls(pool, Keyspace.of(settings.prefix), replication)
         finally:
             await pool.disconnect()
 
@@ -103,3 +116,34 @@ class Redis:
             return await self.call("EVALSHA", script.digest, 0, *arguments)
         except exceptions.NoScriptError:
             return await self.call("EVAL", script.text, 0, *arguments)
+
+    async def keep(self, script: Script, *arguments: Argument) -> Reply:
+        """Run one atomic step that writes, and return once as many replicas have it as the settings want.
+
+        Raises SpoolUnavailable where they do not in time; the primary has it all the same.
+        """
+        if not self._replication.replicas:
+            return await self.run(script, *arguments)
+        try:
+            return await self._replicated("EVALSHA", script.digest, 0, *arguments)
+        except exceptions.NoScriptError:
+            return await self._replicated("EVAL", script.text, 0, *arguments)
+
+    async def _replicated(self, *command: Argument) -> Reply:
+        """Run a command and wait for replicas, on one connection: WAIT looks at the writes of its own."""
+        wanted = self._replication
+        pipeline = self._client.pipeline(transaction=False)
+        pipeline.execute_command(*command)
+        pipeline.execute_command("WAIT", wanted.replicas, wanted.patience_ms)
+        try:
+            # What the library would raise by itself quotes the whole command.
+            reply, replicas = await pipeline.execute(raise_on_error=False)
+        except (exceptions.RedisError, OSError) as error:
+            raise translate(error) or error from error
+        for result in (reply, replicas):
+            if isinstance(result, Exception):
+                raise translate(result) or result from result
+        if replicas < wanted.replicas:
+            raise SpoolUnavailable(f"{replicas} of {wanted.replicas} replicas have it in time")
+        kept: Reply = reply
+        return kept

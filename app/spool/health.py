@@ -96,6 +96,9 @@ def _troubles(info: dict[str, str]) -> tuple[str, ...]:
 
 
 def _crowding(info: dict[str, str], settings: RedisSettings) -> tuple[str, ...]:
+    replicas = int(info.get("connected_slaves", 0))
+    if replicas < settings.replicas:
+        return (f"Redis has {replicas} replicas of {settings.replicas} that mail has to reach",)
     used, most = int(info.get("used_memory", 0)), int(info.get("maxmemory", 0))
     if not most or used <= most * settings.headroom:
         return ()

@@ -44,8 +44,8 @@ class Store:
     async def keep(self, message: Message, raw: bytes, idempotency: Idempotency | None) -> Kept:
         """Put a message with its bytes on the wire and its first events into its lanes.
 
-        When this returns it is on disk. Raises IdempotencyConflict where the key belongs to another
-        payload; then nothing is kept.
+        When this returns it is on disk, and with as many replicas as the settings want. Raises
+        IdempotencyConflict where the key belongs to another payload; then nothing is kept.
         """
         receipt = Receipt(message.id, message.recipients, message.created_at)
         arguments: list[Argument] = [message.project, message.id]
@@ -57,7 +57,7 @@ class Store:
             lane = MailLane(message.project, message.stream, recipient.domain)
             queued = message.event(index, EventType.QUEUED, message.created_at)
             arguments += [lane.name, state, EVENT.encode(queued)]
-        return _kept(receipt, await self._redis.run(self._scripts.accept, *arguments))
+        return _kept(receipt, await self._redis.keep(self._scripts.accept, *arguments))
 
     async def first_receipt(
         self, project: ProjectId, idempotency: Idempotency | None

@@ -7,7 +7,11 @@ local project, id, key, fingerprint = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local memory = K.idempotency .. project .. ':' .. key
 if key ~= '' then
   local known = call('HMGET', memory, 'fingerprint', 'receipt')
-  if known[1] == fingerprint then return { 'replayed', known[2] } end
+  if known[1] == fingerprint then
+    -- A write, so that replicas are waited for which did not have the first in time.
+    call('HSET', memory, 'fingerprint', fingerprint)
+    return { 'replayed', known[2] }
+  end
   if known[1] then return { 'conflict' } end
 end
 
