@@ -21,6 +21,12 @@ class ValkeyServer(EmbeddedValkey):
         os.kill(self.pid, signal.SIGKILL)
         self._running().wait()
 
+    def tear(self) -> None:
+        """Leave half a command at the end of a killed server's file, as a power cut may: it was never answered."""
+        newest = max(self.directory.glob("appendonlydir/*.incr.aof"))
+        with newest.open("ab") as file:
+            file.write(b"*3\r\n$3\r\nSET\r\n$4\r\nhalf\r\n$9\r\na comm")
+
     def freeze(self) -> None:
         """Stop it by SIGSTOP: it stays connected and answers nothing until `thaw`."""
         os.kill(self.pid, signal.SIGSTOP)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import pytest
 import redis
 
 from tests.fakes.deployment import Deployment, deployed, ledger
@@ -21,14 +22,17 @@ async def is_refused(pillarbox: Deployment) -> bool:
         return answer.status == 503 and int(answer.headers["Retry-After"]) > 0
 
 
-async def test_what_was_answered_202_survives_a_killed_redis(
-    tmp_path: Path, dns: DnsServer
+@pytest.mark.parametrize("is_torn", [False, True], ids=["killed", "torn"])
+async def test_what_was_answered_202_survives_a_redis_that_ends_in_the_middle_of_a_write(
+    tmp_path: Path, dns: DnsServer, is_torn: bool
 ) -> None:
     dns.a("example.org", "127.0.0.1")
     async with SmtpServer() as server, deployed(tmp_path, dns, server.port) as pillarbox:
         await asyncio.to_thread(pillarbox.worker.kill)
         accepted = await asyncio.gather(*(pillarbox.send("ann@example.org") for _ in range(50)))
         pillarbox.valkey.kill()
+        if is_torn:
+            pillarbox.valkey.tear()
         await asyncio.to_thread(pillarbox.valkey.start)
         pillarbox.worker.start()
         for message in accepted:
