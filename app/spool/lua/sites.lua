@@ -50,12 +50,17 @@ local function rest_left(site, now)
 end
 
 -- Start-time fair queueing between projects: each waits behind its own last turn, not behind the others' many lanes.
-local function waiting_score(site, lane)
+-- Returns where the lane's next turn starts, and counts it; `begins` says that it starts now.
+local function count_turn(site, lane, begins)
   local kind = is_bulk(lane) and 'bulk:' or 'transactional:'
   local turns = call('HMGET', K.site .. site, kind .. 'turn', kind .. project_of(lane))
   local start = math.max(tonumber(turns[1] or 0), tonumber(turns[2] or 0))
-  call('HSET', K.site .. site, kind .. project_of(lane), start + 1)
-  return start + (is_bulk(lane) and BULK or 0)
+  call('HSET', K.site .. site, kind .. project_of(lane), start + 1, kind .. 'turn', begins and start or turns[1] or 0)
+  return start
+end
+
+local function waiting_score(site, lane)
+  return count_turn(site, lane, false) + (is_bulk(lane) and BULK or 0)
 end
 
 -- Let a lane wait until it is invited. That it looks again by itself after very long is for what nobody thought of.
@@ -127,6 +132,7 @@ local function enter(site, lane, drain, wakes, now)
     if other and (is_bulk(lane) or other < BULK) then invite(site, wakes, now) end
     if free_places(site, now) > 0 then
       spend(site, 1, now)
+      count_turn(site, lane, true)
     elseif not accept_invitation(site, lane, now) then
       wait_for_place(site, lane, now)
       return math.max(rest_left(site, now), POLICY.look_again)

@@ -213,5 +213,5 @@ def test_a_site_keeps_its_window_its_order_and_all_that_waits(valkey_url: str, s
         def __init__(self) -> None:
             super().__init__(valkey_url, site)
 
-    chosen = settings(max_examples=20, stateful_step_count=40, deadline=None)
+    chosen = settings(max_examples=12, stateful_step_count=40, deadline=None)
     run_state_machine_as_test(Machine, settings=chosen)

@@ -3,15 +3,13 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from app.ids import ProjectId, new_drain_id
 from app.messages import Stream
 from app.spool.lanes import Closing, Fenced, MailClaim, Settlement, Site
 from app.spool.replies import as_int
 from tests.app.spool.conftest import Spool
-from tests.app.spool.parts import FREE, SITE, claim, clock_looks, end, put_back
+from tests.app.spool.parts import FREE, SITE, claim, clock_looks, end, pass_time, put_back
 from tests.fakes.letters import Letter, keep
 
 
@@ -172,24 +170,79 @@ async def test_waiting_lanes_that_emptied_meanwhile_block_nobody(spool: Spool) -
     assert (await spool.lanes.enter(await claim(spool, "next.example"), SITE)).wait == FREE
 
 
-@settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(
-    steps=st.lists(st.tuples(st.integers(0, 5), st.sampled_from([True, False, None])), max_size=40)
-)
-async def test_a_site_never_has_more_drains_than_its_widest_window(
-    spool: Spool, steps: list[tuple[int, bool | None]]
+async def test_whoever_waited_through_a_rest_comes_before_who_asks_when_it_is_over(
+    spool: Spool,
 ) -> None:
-    await spool.redis.call("FLUSHALL")
-    inside: list[MailClaim] = []
-    for number, worked in steps:
-        if worked is not None and inside:
-            await end(spool, inside.pop(number % len(inside)), worked=worked)
-            continue
-        held = await claim(spool, f"domain{number}.example", project=ProjectId(f"p{len(inside)}"))
-        if (await spool.lanes.enter(held, SITE)).wait == FREE:
-            inside.append(held)
-        else:
-            await end(spool, held)
-        assert len(inside) <= SITE.window
+    narrow = Site(SITE.name, 1, 1, SITE.rest)
+    held = await claim(spool)
+    await spool.lanes.enter(held, narrow)
+    await end(spool, held, worked=False)
+    waits, asks, urgent = [await claim(spool, f"domain{n}.example") for n in range(3)]
+    assert (await spool.lanes.enter(waits, narrow)).wait > FREE
+    await put_back(spool, waits)
+    await pass_time(spool.redis, SITE.rest)
+    entered = await spool.lanes.enter(asks, narrow)
+    assert (entered.wait > FREE, entered.wakes) == (True, (waits.lane.name,))
+    assert (await spool.lanes.enter(urgent, narrow)).wait > FREE
+
+
+async def test_transactional_mail_that_asks_for_a_free_place_comes_before_bulk_that_waits(
+    spool: Spool,
+) -> None:
+    narrow = Site(SITE.name, 1, 1, SITE.rest)
+    held = await claim(spool)
+    await spool.lanes.enter(held, narrow)
+    await end(spool, held, worked=False)
+    bulk = await claim(spool, "bulk.example", stream=Stream.BULK)
+    await spool.lanes.enter(bulk, narrow)
+    await put_back(spool, bulk)
+    await pass_time(spool.redis, SITE.rest)
+    assert (await spool.lanes.enter(await claim(spool), narrow)).wait == FREE
+
+
+async def test_an_invitation_holds_for_a_while_and_no_longer(spool: Spool) -> None:
+    narrow = Site(SITE.name, 1, 1, SITE.rest)
+    first, late, other = [await claim(spool, f"domain{n}.example") for n in range(3)]
+    for each in (first, late):
+        await spool.lanes.enter(each, narrow)
+    await put_back(spool, late)
+    assert late.lane.name in await end(spool, first)
+    await pass_time(spool.redis, timedelta(seconds=11))
+    assert (await spool.lanes.enter(other, narrow)).wait == FREE
+    found = await spool.lanes.begin(late.lane, new_drain_id())
+    assert isinstance(found, MailClaim)
+    assert (await spool.lanes.enter(found, narrow)).wait > FREE
+
+
+async def test_a_short_rest_does_not_cut_a_longer_one(spool: Spool) -> None:
+    claims = [await claim(spool, f"domain{n}.example") for n in range(2)]
+    for each in claims:
+        await spool.lanes.enter(each, SITE)
+    for each, minutes in zip(claims, (60, 2), strict=True):
+        done = [Settlement(state, None, None) for state in each.states]
+        rest = Closing(False, site_rest=timedelta(minutes=minutes))
+        await spool.lanes.settle(each, done, rest)
+    refused = await spool.lanes.enter(await claim(spool), SITE)
+    assert refused.wait > timedelta(minutes=59)
+
+
+async def test_a_drain_leaves_a_site_that_another_was_asked_to_leave_alone(spool: Spool) -> None:
+    await keep(spool.store, Letter())
+    await keep(spool.store, Letter(to=("bob@other.example",)))
+    first, second = await claim(spool), await claim(spool, "other.example")
+    for each in (first, second):
+        await spool.lanes.enter(each, SITE)
+    done = [Settlement(state, None, None) for state in first.states]
+    await spool.lanes.settle(first, done, Closing(False, site_rest=timedelta(minutes=2)))
+    assert (await spool.lanes.settle(second, done, Closing(True))).next_claim is None
+
+
+async def test_a_drain_that_was_taken_over_leaves_its_place_to_others(spool: Spool) -> None:
+    narrow = Site(SITE.name, 1, 1, SITE.rest)
+    await spool.lanes.enter(await claim(spool), narrow)
+    waits = await claim(spool, "other.example")
+    await spool.lanes.enter(waits, narrow)
+    await put_back(spool, waits)
+    await pass_time(spool.redis, timedelta(seconds=1))
+    await spool.lanes.take_over([new_drain_id()])
+    assert waits.lane.name in await clock_looks(spool)
