@@ -18,6 +18,7 @@ import time
 from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from bench.reckoning import close_books
@@ -66,6 +67,8 @@ def letter(number: int) -> dict[str, object]:
         "to": addresses,
         "subject": f"Mail {number}",
         "text": "Hello!\n" * chance.choice([5, 50, 5000]),
+        "stream": chance.choice(["transactional", "bulk"]),
+        "on_unknown": chance.choice(["retry", "retry", "hold"]),
     }
 
 
@@ -126,6 +129,8 @@ async def reckon(
     }
     say(f"\nwaiting for {len(accepted)} messages to end")
     books = await close_books(pillarbox, accepted, receivers, _SETTLE_S)
+    held = {n for n in numbered if letter(n)["on_unknown"] == "hold"}
+    books = replace(books, held=frozenset().union(*(numbered[n] for n in held)))
     faults = books.faults()
     faults["split_keys"] = [f"mail-{n}" for n, found in numbered.items() if len(found) > 1]
     for name, at in faults.items():
@@ -136,6 +141,7 @@ async def reckon(
         "recipients": len(books.places()),
         "taken": len(books.taken),
         "second_copies_told": books.second_copies(),
+        "unknown": sum(end == "unknown" for end in books.ends().values()),
         **{name: len(at) for name, at in faults.items()},
     }
     show("ledger", counts)

@@ -23,12 +23,16 @@ _ID = re.compile(rb"(?im)^message-id: <([0-9a-f]{32})@")
 
 @dataclass(frozen=True)
 class Books:
-    """What each side says: the API, the events, and the receivers with all copies and with those they took."""
+    """What each side says: the API, the events, and the receivers with all copies and with those they took.
+
+    `held` are the messages that must not come twice (`on_unknown` is `hold`).
+    """
 
     accepted: Mapping[str, Sequence[str]]
     histories: Mapping[str, History]
     copies: Counter[Place]
     taken: Counter[Place]
+    held: frozenset[str] = frozenset()
 
     def places(self) -> set[Place]:
         """Return each message with each of its addresses."""
@@ -56,8 +60,9 @@ class Books:
 
         lost: told as delivered, and no receiver took it. unfinished: no end came. not_delivered: ended
         otherwise, though every receiver takes everything in the end. doubled_untold: a second copy that no
-        event speaks of. strangers: came to somebody it was not accepted for. broken_histories: numbers with
-        gaps, or more than one end of a recipient.
+        event speaks of. doubled_held: one of a message that must not come twice. strangers: came to
+        somebody it was not accepted for. broken_histories: numbers with gaps, or more than one end of a
+        recipient.
         """
         ends, doubts, places = self.ends(), self.doubts(), self.places()
         delivered = {place for place, end in ends.items() if end == "delivered"}
@@ -65,10 +70,15 @@ class Books:
             "lost": delivered - set(self.taken),
             "unfinished": {place for place in places if ends.get(place) in {None, *_OPEN}},
             "not_delivered": {
-                place for place in places - delivered if ends.get(place) not in {None, *_OPEN}
+                place
+                for place in places - delivered - self._in_doubt_for_good(ends)
+                if ends.get(place) not in {None, *_OPEN}
             },
             "doubled_untold": {
                 place for place, count in self.copies.items() if count > 1 and place not in doubts
+            },
+            "doubled_held": {
+                place for place, count in self.copies.items() if count > 1 and place[0] in self.held
             },
             "strangers": set(self.copies) - places,
         }
@@ -76,6 +86,11 @@ class Books:
         return {
             **{name: [" ".join(place) for place in sorted(at)] for name, at in found.items()},
             "broken_histories": [f"{message}: {what}" for message, what in broken.items() if what],
+        }
+
+    def _in_doubt_for_good(self, ends: Mapping[Place, str]) -> set[Place]:
+        return {
+            place for place in self.doubts() if place[0] in self.held and ends[place] == "unknown"
         }
 
     def second_copies(self) -> int:
@@ -92,7 +107,10 @@ async def close_books(
     receivers: Sequence[SmtpServer],
     patience_s: float,
 ) -> Books:
-    """Wait until every message has ended, at most for so long, and return what all sides say."""
+    """Wait until every message has ended, at most for so long, and return what all sides say.
+
+    The books name no message as `held`; who sent them knows.
+    """
     until = time.monotonic() + patience_s
     histories = {message: await _ended(pillarbox, message, until) for message in accepted}
     taken = [mail for receiver in receivers for mail in receiver.mails]

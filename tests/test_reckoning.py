@@ -34,6 +34,8 @@ GOOD = Books(
 )
 IN_DOUBT = {"msg_1": [told(1, "queued"), told(2, "deferred", in_doubt=True), told(3, "delivered")]}
 
+UNKNOWN = {"msg_1": [told(1, "queued"), told(2, "unknown", in_doubt=True)]}
+
 
 def faults(books: Books) -> set[str]:
     return {name for name, at in books.faults().items() if at}
@@ -48,6 +50,11 @@ def test_a_second_copy_that_the_history_speaks_of_is_none() -> None:
     assert (faults(books), books.second_copies()) == (set(), 1)
 
 
+def test_who_must_not_come_twice_may_end_in_doubt() -> None:
+    books = replace(GOOD, taken=Counter(), histories=UNKNOWN, held=frozenset({"msg_1"}))
+    assert faults(books) == set()
+
+
 @pytest.mark.parametrize(
     ("books", "fault"),
     [
@@ -60,6 +67,11 @@ def test_a_second_copy_that_the_history_speaks_of_is_none() -> None:
             "not_delivered",
         ),
         (replace(GOOD, copies=Counter({ANN: 2})), "doubled_untold"),
+        (
+            replace(GOOD, copies=Counter({ANN: 2}), histories=IN_DOUBT, held=frozenset({"msg_1"})),
+            "doubled_held",
+        ),
+        (replace(GOOD, histories=UNKNOWN), "not_delivered"),
         (replace(GOOD, copies=Counter({ANN: 1, BOB: 1})), "strangers"),
         (
             replace(GOOD, histories={"msg_1": [told(1, "queued"), told(3, "delivered")]}),
