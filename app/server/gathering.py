@@ -57,6 +57,6 @@ class GatheringTransport(asyncio.Transport):
         self._transport.resume_reading()
 
     def _flush(self) -> None:
-        if self._pieces:
-            pieces, self._pieces = self._pieces, []
+        pieces, self._pieces = self._pieces, []
+        if pieces and not self._transport.is_closing():
             self._transport.write(b"".join(pieces))

@@ -7,12 +7,15 @@ lane), and a doubled job finds nothing to claim.
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 
 import msgspec
 import structlog
 from arq.connections import ArqRedis
+from arq.constants import job_key_prefix
+from arq.jobs import serialize_job
+from arq.utils import timestamp_ms
 from redis.exceptions import RedisError
 
 from app.spool.client import Redis
@@ -21,9 +24,10 @@ from app.spool.scripts import LANES_PER_JOB
 DRAIN_JOB = "drain"
 """Name of the job that starts drains; its arguments are the names of lanes."""
 
-_HEAD_START = timedelta(days=1)
+_HEAD_START_MS = 24 * 3600 * 1000
 """arq compares the clock of who rings with that of who listens: this much the first may be ahead."""
-_EXPIRES = timedelta(hours=1)
+_EXPIRES_MS = 3600 * 1000
+"""How long a job is kept that no worker takes."""
 
 _log = structlog.get_logger(__name__)
 
@@ -80,10 +84,17 @@ class Alarm:
         async with self._turn:
             asked, self._asked = self._asked, []
             try:
-                for start in range(0, len(asked), LANES_PER_JOB):
-                    await self._enqueue(asked[start : start + LANES_PER_JOB])
+                await self._enqueue(asked)
             except (RedisError, OSError) as error:
                 _log.warning("ring_lost", lanes=len(asked), error=str(error))
 
     async def _enqueue(self, lanes: Sequence[str]) -> None:
-        await self._pool.enqueue_job(DRAIN_JOB, *lanes, _defer_by=-_HEAD_START, _expires=_EXPIRES)
+        """Do what arq's `enqueue_job` does, but for the two calls that ask whether a fresh id is in use."""
+        async with self._pool.pipeline(transaction=True) as step:
+            for start in range(0, len(lanes), LANES_PER_JOB):
+                job, now = uuid.uuid4().hex, timestamp_ms()
+                names = tuple(lanes[start : start + LANES_PER_JOB])
+                content = serialize_job(DRAIN_JOB, names, {}, None, now, serializer=encode_job)
+                step.psetex(job_key_prefix + job, _EXPIRES_MS, content)
+                step.zadd(self._pool.default_queue_name, {job: now - _HEAD_START_MS})
+            await step.execute()

@@ -12,9 +12,11 @@ from app.main import create_app
 from app.projects.keys import create_key
 from app.settings import ApiSettings, DkimSettings, RedisSettings, Settings
 from app.spool.client import Redis
+from app.spool.replies import as_int
 from tests.app.api.client import MESSAGE, Client
 from tests.app.api.conftest import served
 from tests.fakes.valkey import ValkeyServer
+from tests.fakes.waiting import eventually
 
 
 @pytest.fixture
@@ -55,8 +57,16 @@ async def test_store_that_is_away_makes_503_until_it_is_back(
 
 
 async def test_a_message_whose_answer_was_lost_is_not_called_unstored(
-    client: Client, own_valkey: ValkeyServer
+    client: Client, own_valkey: ValkeyServer, settings: Settings
 ) -> None:
+    assert (await client.send()).status == 202
+    async with Redis.connect(settings.redis) as redis:
+
+        async def has_rung() -> bool:
+            return as_int(await redis.call("ZCARD", redis.keys.queue)) == 1
+
+        assert await eventually(has_rung)
+    # The lane has its alarm now: nothing but the next message is under way when Redis stops.
     assert (await client.send()).status == 202
     repeated = {"Idempotency-Key": "once"}
     own_valkey.freeze()
