@@ -216,11 +216,7 @@ class EmbeddedValkey:
             else ["--port", "0", "--unixsocket", str(self._socket), "--unixsocketperm", "700"]
         )
         kept = ["--appendonly", "yes", "--appendfsync", "always", "--save", ""]
-<<<<<<< ours
-        # A rewrite takes a core for a second and makes writes wait: from 64 MB on, one came every 10,000 mails.
-=======
         # A rewrite takes a core for a second, and writes wait; from 64 MB on one would come every 10,000 mails.
->>>>>>> theirs
         kept += ["--auto-aof-rewrite-min-size", "256mb"]
         return [*where, *kept, "--maxmemory-policy", "noeviction", "--dir", str(self.directory)]
 
