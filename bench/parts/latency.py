@@ -42,7 +42,7 @@ def measure(size: Size, directory: Path) -> Figures:
     return {
         **milliseconds("accept", accepts),
         **milliseconds("first_attempt", firsts),
-        **{f"idle_{name}_percent": spent / _IDLE_S * 100 for name, spent in idle.items()},
+        **{f"idle_{name}_percent": idle[name] / _IDLE_S * 100 for name in stack.pids},
     }
 
 
