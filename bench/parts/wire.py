@@ -1,7 +1,7 @@
 """Mail for 1,000 sites that are some milliseconds away, with the connections that the one worker holds.
 
 The receivers are late by a round trip with every reply (`bench.receivers` says how exact that is). The
-relays beside it send everything to one place, over as many connections as a worker may have drains.
+relays beside it send everything to one place, over up to 500 connections.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from app.settings import WorkerSettings
 from bench.contenders import Contender, Score, pillarbox, race, rivals
 from bench.farm import Farm, farm
 from bench.figures import Figures, Size, say
@@ -21,6 +20,7 @@ from bench.stack import Stack, running, to_many_sites
 
 _SITES = 1_000
 _ROUND_TRIPS_MS = (0, 20, 100)
+_CONNECTIONS = 500
 
 
 @dataclass(slots=True)
@@ -38,8 +38,7 @@ def measure(size: Size, directory: Path) -> Figures:
         receivers = stack.enter_context(farm(_SITES))
         way = to_many_sites(receivers.dns_address, receivers.port)
         ours = stack.enter_context(running(directory / "pillarbox", way))
-        drains = WorkerSettings().drains
-        others = stack.enter_context(rivals(directory, receivers.port, drains))
+        others = stack.enter_context(rivals(directory, receivers.port, _CONNECTIONS))
         say("warming up: a first mail to every site")
         pillarbox(ours, receivers.domains).carry(_SITES)
         figures: Figures = {}
