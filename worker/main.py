@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import resource
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -47,6 +48,7 @@ _READ_LIMIT = 10_000
 """Jobs that arq looks at in one poll; below the number that run, it would see only those and take no more."""
 _RECONNECT_S = 1.0
 _LANES_WITHOUT_ARQ = 50
+_ENOUGH_FILES = 65_536
 
 
 class Listener(Worker):
@@ -193,8 +195,16 @@ def _stop_on_signals(resources: Resources) -> None:
         loop.add_signal_handler(signum, resources.stopping.set)
 
 
+def allow_connections() -> None:
+    """Let this process open as many files as it may; many systems start processes with 1,024."""
+    soft, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _ENOUGH_FILES if most == resource.RLIM_INFINITY else min(most, _ENOUGH_FILES)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), most))
+
+
 def main() -> int:
     """Read the settings and work; return the exit code."""
+    allow_connections()
     try:
         settings = read_settings()
         configure_logs(settings.log)
