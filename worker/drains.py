@@ -8,6 +8,7 @@ lease in Redis says that it does.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import structlog
 
@@ -41,8 +42,12 @@ class Drains:
         """Wait for all drains."""
         await self._group.__aexit__(None, None, None)
 
-    async def start(self, name: str) -> None:
-        """Start a drain of the lane called `name`, once there is a place for it."""
+    async def start(self, names: Sequence[str]) -> None:
+        """Start a drain of each of these lanes, one after the other, once there is a place for it."""
+        for name in names:
+            await self._start(name)
+
+    async def _start(self, name: str) -> None:
         lane = parse_lane(name)
         if self._resources.stopping.is_set():
             # A place in the lane is reserved for this drain: another worker shall take it.

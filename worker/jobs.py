@@ -22,5 +22,4 @@ class Jobs:
     async def drain(self, ctx: dict[str, object], *lanes: str) -> None:
         """Start a drain of each lane."""
         _log.debug("drains_asked_for", lanes=lanes, job=ctx["job_id"])
-        for lane in lanes:
-            await self.drains.start(lane)
+        await self.drains.start(lanes)

@@ -17,7 +17,7 @@ from arq import func
 from arq.connections import ArqRedis
 from arq.worker import Worker
 
-from app.errors import ConfigurationError, SpoolError, SpoolFull
+from app.errors import ConfigurationError, SpoolFull
 from app.processes.garbage import expect_to_serve
 from app.settings import Settings, read_settings
 from app.signals.logs import configure_logs
@@ -47,7 +47,6 @@ _log = structlog.get_logger(__name__)
 _READ_LIMIT = 10_000
 """Jobs that arq looks at in one poll; below the number that run, it would see only those and take no more."""
 _RECONNECT_S = 1.0
-_LANES_WITHOUT_ARQ = 50
 _ENOUGH_FILES = 65_536
 
 
@@ -119,8 +118,8 @@ async def run(settings: Settings) -> None:
             asyncio.TaskGroup() as tasks,
         ):
             leases = tasks.create_task(resources.leases.keep())
-            ticking = tasks.create_task(keep_time(resources))
             async with Drains(resources) as drains:
+                ticking = tasks.create_task(keep_time(resources, drains.start))
                 listening = tasks.create_task(_listen(redis, resources, drains, pulse))
                 _log.info("worker_started", redis=settings.redis.prefix)
                 await resources.stopping.wait()
@@ -151,19 +150,9 @@ async def _listen(redis: Redis, resources: Resources, drains: Drains, pulse: Pul
             else:
                 _log.warning("listener_without_redis", error=str(error))
             if isinstance(trouble, SpoolFull):
-                await _start_without_arq(resources, drains)
+                resources.alarm.is_heard = False
         pulse.beat()
         await asyncio.sleep(_RECONNECT_S)
-
-
-async def _start_without_arq(resources: Resources, drains: Drains) -> None:
-    """Start the drains that are due. A full Redis takes no jobs, but mail that goes out makes room."""
-    try:
-        wakes, _ = await resources.lanes.wake(_LANES_WITHOUT_ARQ, most_waiting=_READ_LIMIT)
-        for lane in wakes:
-            await drains.start(lane)
-    except SpoolError as error:
-        _log.warning("no_drains_without_redis", error=error.detail)
 
 
 def _listener(pool: ArqRedis, jobs: Jobs, pulse: Pulse) -> Listener:

@@ -7,8 +7,10 @@ wrong or jumps neither stops the clock nor makes it race.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import TypeAlias
 
 import structlog
 
@@ -16,12 +18,15 @@ from app.errors import SpoolError
 from app.events import Category
 from app.ids import new_drain_id
 from app.messages import OnUnknown
-from app.spool.lanes import Claim, Closing, Fenced, MailClaim
+from app.spool.lanes import MOST_WAITING, Claim, Closing, Fenced, MailClaim
 from worker.claims.insist import insist
 from worker.outcomes.outcome import Outcome, Verdict
 from worker.resources import Resources
 from worker.settle import settle
 from worker.smtp.attempt import Attempted
+
+Start: TypeAlias = Callable[[Sequence[str]], Awaitable[None]]
+"""Starts a drain of each of these lanes in this process."""
 
 _log = structlog.get_logger(__name__)
 
@@ -30,6 +35,7 @@ _LANES_AT_ONCE = 100
 """Lanes that one call looks at: while it does, Redis does nothing else."""
 _MOST_LANES = 2_000
 """Lanes that one tick looks at; where more are due at once, the others have their turn at the next ticks."""
+_ANY_NUMBER = 10**9
 _CLAIMS_AT_ONCE = 50
 _MESSAGES_AT_ONCE = 200
 
@@ -46,11 +52,17 @@ _UNSENT = replace(
 )
 
 
-async def wake_due(resources: Resources) -> None:
-    """Ring for lanes that are due and have too few drains, those that have waited longest first."""
+async def wake_due(resources: Resources, start: Start) -> None:
+    """Ring for lanes that are due and have too few drains, those that have waited longest first.
+
+    A full Redis takes no jobs, but mail that goes out makes room: then their drains start here.
+    """
     for _ in range(0, _MOST_LANES, _LANES_AT_ONCE):
-        wakes, looked_at = await resources.lanes.wake(_LANES_AT_ONCE)
+        most_waiting = MOST_WAITING if resources.alarm.is_heard else _ANY_NUMBER
+        wakes, looked_at = await resources.lanes.wake(_LANES_AT_ONCE, most_waiting)
         await resources.alarm.ring(wakes)
+        if not resources.alarm.is_heard:
+            await start(wakes)
         if looked_at < _LANES_AT_ONCE:
             break
 
@@ -88,27 +100,34 @@ def _lost(claim: MailClaim, index: int) -> Outcome:
     return _UNSENT if is_noted and index not in claim.doubted else _LOST
 
 
-_DUTIES = (return_lost_claims, end_overdue, wake_due)
-"""What the clock does. Each raises SpoolError when Redis is away; the next tick makes up for it."""
+_Duty: TypeAlias = Callable[[Resources], Awaitable[None]]
 
 
-async def keep_time(resources: Resources) -> None:
+async def keep_time(resources: Resources, start: Start) -> None:
     """Tick for ever; run it as a task."""
+    duties: Mapping[str, _Duty] = {
+        "return_lost_claims": return_lost_claims,
+        "end_overdue": end_overdue,
+        "wake_due": partial(wake_due, start=start),
+    }
     while True:
         await asyncio.sleep(_TICK_S)
         try:
             if await resources.lanes.tick():
-                await _do_duties(resources)
+                await _do(duties, resources)
         except SpoolError as error:
             _log.warning("clock_without_redis", error=error.detail)
 
 
-async def _do_duties(resources: Resources) -> None:
-    """Do each duty; one that fails by a fault of ours keeps no other from being done."""
-    for duty in _DUTIES:
+async def _do(duties: Mapping[str, _Duty], resources: Resources) -> None:
+    """Do each duty; one that fails by a fault of ours keeps no other from being done.
+
+    Raises SpoolError when Redis is away; the next tick makes up for it.
+    """
+    for name, duty in duties.items():
         try:
             await duty(resources)
         except SpoolError:
             raise
         except Exception:
-            _log.exception("clock_duty_failed", duty=duty.__name__)
+            _log.exception("clock_duty_failed", duty=name)

@@ -56,7 +56,8 @@ class Alarm:
     """Rings for lanes: each ring becomes a job for whichever worker is next."""
 
     def __init__(self, pool: ArqRedis) -> None:
-        """Use arq's client."""
+        """Use arq's client. `is_heard` tells whether Redis took what was last rung for."""
+        self.is_heard = True
         self._pool = pool
         self._asked: list[str] = []
         self._wanted = asyncio.Event()
@@ -83,9 +84,13 @@ class Alarm:
         self._asked += lanes
         async with self._turn:
             asked, self._asked = self._asked, []
+            if not asked:
+                return
             try:
                 await self._enqueue(asked)
+                self.is_heard = True
             except (RedisError, OSError) as error:
+                self.is_heard = False
                 _log.warning("ring_lost", lanes=len(asked), error=str(error))
 
     async def _enqueue(self, lanes: Sequence[str]) -> None:

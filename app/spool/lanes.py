@@ -25,7 +25,8 @@ from app.spool.scripts import Scripts
 _log = structlog.get_logger(__name__)
 
 _UNKNOWN = datetime.max.replace(tzinfo=UTC)
-_MOST_WAITING = 2_000
+MOST_WAITING = 2_000
+"""Lanes that may wait in arq before the clock rings for no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,7 +285,7 @@ class Lanes:
         return as_int(await self._redis.run(self._scripts.tick)) == 1
 
     async def wake(
-        self, most: int, most_waiting: int = _MOST_WAITING
+        self, most: int, most_waiting: int = MOST_WAITING
     ) -> tuple[tuple[str, ...], int]:
         """Reserve drains for due lanes, until `most_waiting` lanes would wait in arq.
 
