@@ -91,8 +91,8 @@ def _consequence(outcome: Outcome, state: RecipientState, terms: Terms) -> Decis
         case Verdict.DEFERRED:
             return Decision(Status.DEFERRED, tried, state.interruptions, terms.wait(tried))
         case Verdict.UNREACHED | Verdict.BLOCKED:
-            # It keeps its place; the lane is what waits, or the source.
-            return Decision(Status.DEFERRED, state.attempts, state.interruptions, timedelta(0))
+            # It keeps its place; the lane is what waits, or the source, or (`wait`) the site.
+            return Decision(Status.DEFERRED, state.attempts, state.interruptions, outcome.wait)
         case Verdict.LOST:
             return _lost(outcome, state, terms)
         case Verdict.INTERRUPTED | Verdict.HELD | Verdict.WAITING:
@@ -237,7 +237,7 @@ def site_worked(outcomes: Iterable[Outcome]) -> bool | None:
 def _site_rest(outcomes: tuple[Outcome, ...]) -> timedelta | None:
     """Return how long the whole site wants to be left alone by what it said, None if it did not say so."""
     said = {outcome for outcome in outcomes if outcome.reply and not _source_pause(outcome)}
-    rests = (pause_after(outcome.reply) for outcome in said if outcome.reply)
+    rests = (outcome.wait or pause_after(outcome.reply) for outcome in said if outcome.reply)
     return max(filter(None, rests), default=None)
 
 

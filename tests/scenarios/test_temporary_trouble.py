@@ -23,6 +23,24 @@ async def test_a_greylisted_mail_is_delivered_at_a_later_attempt(
         assert len(await server.received(1)) == 1
 
 
+async def test_a_refusal_of_our_only_address_bounces_nobody_and_spares_the_site(
+    tmp_path: Path, dns: DnsServer
+) -> None:
+    dns.a("example.org", "127.0.0.1")
+    async with SmtpServer() as server, deployed(tmp_path, dns, server.port) as pillarbox:
+        server.reply("RCPT", "550 5.7.1 Client host [192.0.2.7] blocked using zen.spamhaus.org")
+        message = await pillarbox.send("ann@example.org")
+        assert await eventually(lambda: deferred(pillarbox, message))
+        said = delivery((await pillarbox.events(message))[1])
+        assert (said["code"], said["category"], said["final"]) == (550, "reputation", False)
+        found = await pillarbox.ask("GET", f"/messages/{message}")
+        assert [each["attempts"] for each in rows(found["recipients"])] == [0]
+        await pillarbox.send("bob@example.org")
+        waiting = await pillarbox.send("carol@example.org")
+        assert await pillarbox.told(waiting) == ["queued"]
+        assert len(server.sessions) == 1
+
+
 async def test_mail_waits_while_all_hosts_are_down_and_goes_out_when_they_are_back(
     tmp_path: Path, dns: DnsServer
 ) -> None:

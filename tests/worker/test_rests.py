@@ -53,7 +53,9 @@ async def try_one(resources: Resources, verdict: Verdict, category: Category, sa
     await resources.lanes.enter(claim, SITE)
     peer, reply = said
     parsed = parse_reply([reply.encode()]) if reply else None
-    outcome = Outcome(verdict, category, parsed, "what happened", peer)
+    alone = verdict is Verdict.BLOCKED and not peer.source
+    wait = timedelta(hours=1) if alone else timedelta(0)
+    outcome = Outcome(verdict, category, parsed, "what happened", peer, wait=wait)
     attempted = Attempted((outcome,), (), NOW, NOW, SITE.name if peer.source else None)
     await settle(claim, attempted, resources, go_on=False)
 
@@ -74,7 +76,8 @@ async def rests(resources: Resources) -> tuple[bool, bool]:
         (Verdict.UNREACHED, (OUT1, BUSY), False, True),
         (Verdict.DEFERRED, (OUT1, "451 4.7.1 Greylisted"), False, False),
         (Verdict.DEFERRED, (SYSTEMS, LIMIT), False, True),
-        (Verdict.BOUNCED, (SYSTEMS, LISTED), False, False),
+        (Verdict.BLOCKED, (SYSTEMS, LISTED), False, True),
+        (Verdict.BOUNCED, (SYSTEMS, "550 5.7.1 Rejected as spam"), False, False),
     ],
 )
 async def test_what_is_said_of_a_source_lets_it_rest_and_the_site_go_on(

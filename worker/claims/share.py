@@ -9,6 +9,7 @@ claim goes together, and nobody is asked.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from app.errors import SpoolError
 from app.events import Category
@@ -61,7 +62,7 @@ class Share:
     def completed(self, attempted: Attempted, claim: MailClaim) -> Attempted:
         """Return an outcome for each recipient of the claim, with what was said of the source told apart."""
         if self.source is None:
-            return attempted
+            return replace(attempted, outcomes=tuple(map(_judged_alone, attempted.outcomes)))
         outcomes = [_NEXT] * len(claim.indexes)
         for place, outcome in zip(self.places, attempted.outcomes, strict=True):
             outcomes[place] = _judged(outcome)
@@ -102,6 +103,14 @@ def _candidate(source: Source) -> Candidate:
         if warm_up
         else Candidate(source.name)
     )
+
+
+def _judged_alone(outcome: Outcome) -> Outcome:
+    """Tell apart a refusal of our only address: nobody bounces for it, and the whole site is left alone."""
+    if outcome.verdict is Verdict.BOUNCED and refuses_address(outcome):
+        pause = source_pause_after(outcome) or timedelta(0)
+        return replace(outcome, verdict=Verdict.BLOCKED, wait=pause)
+    return outcome
 
 
 def _judged(outcome: Outcome) -> Outcome:

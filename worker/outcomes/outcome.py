@@ -28,7 +28,8 @@ class Verdict(StrEnum):
     WAITING = "waiting"
     """No source takes it yet, though others of the lane may go. Nothing was tried."""
     BLOCKED = "blocked"
-    """The site refused our source and said nothing of mail or recipient: another may do. Counts nothing."""
+    """The site refused our address and said nothing of mail or recipient: another source may do, or time. Counts
+    nothing."""
     INTERRUPTED = "interrupted"
     """Our own worker stopped, or its claim ended, before everything was sent. Counts nothing."""
     LOST = "lost"
@@ -43,7 +44,7 @@ class Outcome:
     says in one readable line what happened where no reply of the receiver says it. `in_doubt` means
     that the final dot may have been sent and its reply was never seen: the receiver may have the mail
     (RFC 1047). `needs_second_look` means that a bounce is only believed
-    when a later attempt comes to the same. `wait` is how long a recipient that is waiting has to.
+    when a later attempt comes to the same. `wait` is how long a recipient that is waiting or blocked has to.
     """
 
     verdict: Verdict

@@ -16,6 +16,7 @@ from tests.fakes.letters import PROJECT, Letter
 from worker.claims.share import Share
 from worker.outcomes.classify import Phase, classify
 from worker.outcomes.outcome import Outcome, Verdict
+from worker.outcomes.pauses import UNWELCOME
 from worker.routing.hosts import Host
 from worker.sites.sources import Source
 from worker.smtp.attempt import Attempted
@@ -88,8 +89,16 @@ def test_what_may_have_been_taken_goes_from_no_other_source() -> None:
     assert came_to(outcome) == outcome
 
 
-def test_where_the_system_picks_the_address_every_verdict_stays() -> None:
-    assert came_to(said(LISTED), source=None) == said(LISTED)
+def test_a_refusal_of_our_only_address_bounces_nobody_and_is_waited_out() -> None:
+    outcome = came_to(said(LISTED), source=None)
+    assert outcome == replace(said(LISTED), verdict=Verdict.BLOCKED, wait=UNWELCOME)
+
+
+@pytest.mark.parametrize(
+    "reply", ["550 5.1.1 User unknown", "450 4.7.1 Client host [192.0.2.7] blocked using a list"]
+)
+def test_where_the_system_picks_the_address_other_verdicts_stay(reply: str) -> None:
+    assert came_to(said(reply), source=None) == said(reply)
 
 
 def test_who_did_not_go_along_waits_without_a_trace() -> None:
