@@ -84,7 +84,10 @@ class Router:
         return self._ordered(way)
 
     async def exchangers(self, domain: str) -> tuple[str, ...]:
-        """Return the names of a domain's best exchangers, for telling its site; itself where it has none."""
+        """Return the names of a domain's exchangers, for telling its site; itself where it has none.
+
+        They are all there, since which of many a mail tries is left to chance.
+        """
         if self._catch_all:
             return (self._catch_all[0],)
         answer = await self._resolver.exchangers(domain)
@@ -94,7 +97,7 @@ class Router:
             else []
         )
         records.sort(key=lambda record: (record.preference, record.name))
-        return tuple(record.name for record in records[:_MOST_EXCHANGERS]) or (domain,)
+        return tuple(record.name for record in records) or (domain,)
 
     async def _find_in_time(self, domain: str) -> _Way | Outcome:
         try:

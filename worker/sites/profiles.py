@@ -88,9 +88,13 @@ class Sites:
         }
 
     def site(self, exchangers: Sequence[str]) -> Site:
-        """Return the site of a domain's exchangers (or of the domain itself where it has none)."""
+        """Return the site of a domain's exchangers (or of the domain itself where it has none).
+
+        It is a known system's only where each exchanger is known: anybody may name a large system beside
+        a host of his own, and what that host does must not count for all who have their mail there.
+        """
         known = [found.site for found in map(self._find, exchangers) if found]
-        if known:
+        if known and len(known) == len(exchangers):
             return min(known, key=lambda site: self._places[site.name])
         return self._site(_name(exchangers))
 

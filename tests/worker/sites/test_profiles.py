@@ -27,7 +27,7 @@ def with_file(path: Path, text: str) -> DeliverySettings:
         (("example-com.mail.protection.outlook.com",), "microsoft365"),
         (("outlook-com.olc.protection.outlook.com",), "outlook"),
         (("mta5.am0.yahoodns.net",), "yahoo"),
-        (("mx.example.org", "aspmx.l.google.com"), "google"),
+        (("mx1.example.org", "mx2.example.org"), "mx1.example.org,mx2.example.org"),
         (("notgoogle.com",), "notgoogle.com"),
         (("google.com.example.org",), "google.com.example.org"),
     ],
@@ -41,6 +41,11 @@ def test_a_system_is_known_by_the_ends_of_its_exchangers_names(
 def test_exchangers_of_two_systems_are_one_site_in_whatever_order_they_come() -> None:
     both = ("mta5.am0.yahoodns.net", "aspmx.l.google.com")
     assert SITES.site(both) == SITES.site(both[::-1])
+
+
+def test_a_domain_that_names_a_large_system_beside_its_own_host_is_no_part_of_it() -> None:
+    site = SITES.site(("mx.example.org", "aspmx.l.google.com"))
+    assert (site.name, site.window) == ("aspmx.l.google.com,mx.example.org", DEFAULTS.window)
 
 
 def test_domains_with_the_same_exchangers_are_one_site_in_whatever_order_they_come() -> None:
