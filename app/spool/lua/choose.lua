@@ -39,6 +39,7 @@ for i = 5, #ARGV, 3 do
   first_chance = math.min(first_chance, math.max(rests_until, room > 0 and 0 or tomorrow))
 end
 if all_rest == '' then return { '', first_chance - now, '' } end
+leave_line(site, lane, now)
 call('HSET', K.lane .. lane, 'not_before', first_rest)
 schedule(lane)
 return { '', first_rest - now, '1' }

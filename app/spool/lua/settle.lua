@@ -34,8 +34,9 @@ if tonumber(call('HGET', message, 'open')) <= 0 then
   call('ZREM', K.expiries, id)
 end
 
-rest(lane, ARGV[5], now)
 local site = call('HGET', K.drain .. drain, 'site')
+if site and ARGV[5] ~= '' and ARGV[5] ~= '0' then leave_line(site, lane, now) end
+rest(lane, ARGV[5], now)
 if site and ARGV[9] ~= '' then feedback(site, ARGV[9] == '1', wakes, now) end
 if site and ARGV[10] ~= '' then let_rest(site, ARGV[10], now) end
 local go_on = ARGV[4] == '1'

@@ -116,6 +116,13 @@ local function decline_invitation(site, lane, now)
   schedule(lane)
 end
 
+-- Take a lane out of the line, its invitation too: it has to rest, and would be called for nothing, again and again.
+local function leave_line(site, lane, now)
+  local waits, invited = call('ZREM', K.waiting .. site, lane), call('ZREM', K.slots .. site, 'lane:' .. lane)
+  if invited == 1 then spend(site, -1, now) end
+  if waits + invited > 0 then call('HDEL', K.lane .. lane, 'not_before', 'invited') end
+end
+
 -- The score of the first lane that waits beside this one; nil where no other does.
 local function first_other(site, lane)
   local first = call('ZRANGE', K.waiting .. site, 0, 1, 'WITHSCORES')
