@@ -32,9 +32,9 @@ _log = structlog.get_logger(__name__)
 
 _TICK_S = 1.0
 _LANES_AT_ONCE = 100
-"""Lanes that one call looks at: while it does, Redis does nothing else."""
+"""Lanes, and sites, that one call looks at: while it does, Redis does nothing else."""
 _MOST_LANES = 2_000
-"""Lanes that one tick looks at; where more are due at once, the others have their turn at the next ticks."""
+"""Lanes, and sites, that one tick looks at; where more are due at once, the others come at the next ticks."""
 _ANY_NUMBER = 10**9
 _CLAIMS_AT_ONCE = 50
 _MESSAGES_AT_ONCE = 200
@@ -53,7 +53,7 @@ _UNSENT = replace(
 
 
 async def wake_due(resources: Resources, start: Start) -> None:
-    """Ring for lanes that are due and have too few drains, those that have waited longest first.
+    """Look after sites, and ring for lanes that are due and have too few drains, the longest waiting first.
 
     A full Redis takes no jobs, but mail that goes out makes room: then their drains start here.
     """

@@ -287,9 +287,10 @@ class Lanes:
     async def wake(
         self, most: int, most_waiting: int = MOST_WAITING
     ) -> tuple[tuple[str, ...], int]:
-        """Reserve drains for due lanes, until `most_waiting` lanes would wait in arq.
+        """Look after sites and reserve drains for due lanes, until `most_waiting` lanes would wait in arq.
 
-        Returns the lanes whose alarm should ring, and how many lanes were looked at.
+        `most` of each are looked at. Returns the lanes whose alarm should ring, and how many sites or lanes
+        were looked at, whichever are more.
         """
         wakes, looked_at = as_list(await self._redis.run(self._scripts.wake, most, most_waiting))
         return _names(wakes), as_int(looked_at)

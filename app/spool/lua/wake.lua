@@ -1,10 +1,11 @@
 -- Look after the sites that lanes wait for, find the lanes that are due, and reserve drains for those that deserve some.
--- ARGV: how many to look at, how many may wait in arq (its jobs counted as full): the lanes there is no room for stay due, instead of being rung
--- for again and again.
--- Returns the lanes to wake, and how many were looked at.
+-- ARGV: how many of each to look at, how many lanes may wait in arq (its jobs counted as full): those there is no room
+-- for stay due, instead of being rung for again and again.
+-- Returns the lanes to wake, and how many sites or lanes were looked at, whichever are more.
 
 local now, wakes, looked_at = now_ms(), {}, 0
-for _, site in ipairs(call('ZRANGE', K.sites, '-inf', now, 'BYSCORE', 'LIMIT', 0, ARGV[1])) do look_after(site, wakes, now) end
+local sites = call('ZRANGE', K.sites, '-inf', now, 'BYSCORE', 'LIMIT', 0, ARGV[1])
+for _, site in ipairs(sites) do look_after(site, wakes, now) end
 local room = ARGV[2] - call('ZCARD', K.queue) * POLICY.lanes_per_job
 for _, lane in ipairs(call('ZRANGE', K.lanes, '-inf', now, 'BYSCORE', 'LIMIT', 0, ARGV[1])) do
   if #wakes >= room then break end
@@ -14,4 +15,4 @@ for _, lane in ipairs(call('ZRANGE', K.lanes, '-inf', now, 'BYSCORE', 'LIMIT', 0
     repeat wakes[#wakes + 1] = lane until not reserve(lane, now, true)
   end
 end
-return { wakes, looked_at }
+return { wakes, math.max(looked_at, #sites) }

@@ -47,8 +47,24 @@ async def test_a_tick_of_the_clock_costs_a_full_site_the_same_however_many_lanes
     for _ in range(20):
         await pass_time(spool.redis, TICK)
         before = await commands(spool)
-        assert await spool.lanes.wake(100) == ((), 0)
+        assert (await spool.lanes.wake(100))[0] == ()
         assert await commands(spool) - before <= 20
+
+
+async def test_the_clock_says_that_more_sites_are_to_be_looked_after_than_one_call_does(
+    spool: Spool,
+) -> None:
+    for number in range(5):
+        site = Site(f"mx{number}.example.org", 1, 1, REST)
+        taken, waits = [await claim(spool, f"{kind}{number}.example") for kind in ("a", "b")]
+        await spool.lanes.enter(taken, site)
+        await spool.lanes.enter(waits, site)
+        await put_back(spool, waits)
+        await spool.redis.call("DEL", spool.redis.keys.drain + taken.drain)
+    await pass_time(spool.redis, TICK)
+    found = [await spool.lanes.wake(2) for _ in range(4)]
+    assert [looked_at for _, looked_at in found] == [2, 2, 1, 0]
+    assert sum(len(wakes) for wakes, _ in found) == 5
 
 
 @pytest.mark.parametrize("lanes", [1, 30])
@@ -61,7 +77,7 @@ async def test_a_resting_site_is_not_even_looked_at_more_than_once_in_a_minute(
     for _ in range(20):
         await pass_time(spool.redis, TICK)
         before = await commands(spool)
-        assert await spool.lanes.wake(100) == ((), 0)
+        assert (await spool.lanes.wake(100))[0] == ()
         costs.append(await commands(spool) - before)
     assert max(costs[1:]) < costs[0]
 
