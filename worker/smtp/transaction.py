@@ -223,10 +223,14 @@ class _Transaction:
 
     async def _deliver(self) -> None:
         stuffed = _stuffed(self._envelope.message)
+        addresses = [self._envelope.recipients[index] for index in self._accepted]
         try:
             if len(stuffed) > BLOCK_BYTES:
                 await self._dialogue.send_body(stuffed, self._timeouts.block)
                 stuffed = b""
+            self._dialogue.check()
+            may_end = await self._guard.may_end(addresses)
+            # It may have taken the guard a while to say so; what ended meanwhile did so before the dot.
             self._dialogue.check()
         except Trouble as trouble:
             # A refusal in the middle of the message is the verdict on it.
@@ -234,8 +238,7 @@ class _Transaction:
                 raise
             self._give_accepted(self._judged(trouble.reply, Phase.DATA))
             return
-        addresses = [self._envelope.recipients[index] for index in self._accepted]
-        if await self._guard.may_end(addresses):
+        if may_end:
             self._give_accepted(await self._end(stuffed))
         else:
             self._interrupt()
