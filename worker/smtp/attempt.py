@@ -179,12 +179,13 @@ class _Attempt:
 
     async def _converse(self, session: Session) -> bool:
         """Use a session for all that it can do; tell whether the host takes the rest in a fresh one."""
-        before = len(self._open)
+        before = left = len(self._open)
         try:
             while wants_more := self._note(
                 await transact(session, self._rest(), self._guard, self._timeouts)
             ):
-                if self._pool.is_spent(session) or self._is_cancelled():
+                has_stalled, left = len(self._open) == left, len(self._open)
+                if has_stalled or self._pool.is_spent(session) or self._is_cancelled():
                     break
         except BaseException:
             session.dialogue.abort()

@@ -340,6 +340,15 @@ async def test_a_refused_ipv6_address_without_name_is_no_verdict_if_ipv4_does(
     assert (alone.verdict, alone.category) == (Verdict.BOUNCED, Category.AUTHENTICATION)
 
 
+async def test_a_host_that_wants_the_same_mail_again_and_again_is_left() -> None:
+    async with SmtpServer("::1") as six, client() as sender:
+        six.reply("RCPT", "452 4.5.3 Too many recipients", when="bob")
+        six.reply("DOT", "550 5.7.25 The sending address has no PTR record")
+        attempted = await sender.carry(six, envelope("ann@example.net", "bob@example.net"))
+    assert [each.verdict for each in attempted.outcomes] == [Verdict.BOUNCED, Verdict.DEFERRED]
+    assert len(six.refused) <= 2
+
+
 async def test_the_host_that_said_why_is_the_one_that_is_told_of(
     server: SmtpServer, second: SmtpServer
 ) -> None:
