@@ -62,8 +62,8 @@ async def attempt(claim: MailClaim, lease: Lease, resources: Resources) -> Attem
     if not lease.has_place:
         return _alike(_HELD, claim, resources)
     share = await share_of(claim, hosts, resources)
-    if isinstance(share, Outcome):
-        return _alike(share, claim, resources)
+    if isinstance(share, tuple):
+        return _untried(share, resources)
     envelope = Envelope(claim.message.mail_from, share.addresses(claim), claim.raw)
     guard = guard_of(claim, lease, resources.lanes)
     attempted = await resources.carrier.carry(share.hosts, envelope, guard, share.source)
@@ -101,5 +101,9 @@ def _may_go_on(attempted: Attempted) -> bool:
 
 
 def _alike(outcome: Outcome, claim: MailClaim, resources: Resources) -> Attempted:
+    return _untried((outcome,) * len(claim.indexes), resources)
+
+
+def _untried(outcomes: tuple[Outcome, ...], resources: Resources) -> Attempted:
     now = resources.clock()
-    return Attempted((outcome,) * len(claim.indexes), (), now, now)
+    return Attempted(outcomes, (), now, now)

@@ -69,26 +69,40 @@ class Share:
         return replace(attempted, outcomes=tuple(outcomes), site=self.site)
 
 
-async def share_of(claim: MailClaim, hosts: Route, resources: Resources) -> Share | Outcome:
-    """Choose a source for the first recipient of a claim, and return who goes with it; else why none goes."""
+async def share_of(
+    claim: MailClaim, hosts: Route, resources: Resources
+) -> Share | tuple[Outcome, ...]:
+    """Choose a source for the first recipient of a claim, and return who goes with it.
+
+    Where none goes, return why, for each recipient in the order of the claim.
+    """
     pool = resources.pools.get(claim.lane.stream)
     if pool is None:
         return Share(tuple(range(len(claim.indexes))), hosts)
     kept = claim.states[0].source
     candidates = _candidates(pool, claim, hosts)
     if not candidates:
-        return _NO_WAY
+        return (_NO_WAY,) * len(claim.indexes)
     places = tuple(place for place, state in enumerate(claim.states) if state.source == kept)
     site = resources.sites.site(await resources.router.exchangers(claim.lane.domain)).name
     asked = Asked(claim.lane, site, len(places), kept)
     try:
         chosen = await resources.book.choose(asked, [_candidate(each) for each in candidates])
     except SpoolError:
-        return _UNASKED  # settling waits for Redis, and puts the claim back
+        # Settling waits for Redis, and puts the claim back.
+        return (_UNASKED,) * len(claim.indexes)
     if isinstance(chosen, NoneFree):
-        return _ALL_REST if chosen.all_rest else replace(_ALL_FULL, wait=chosen.wait)
+        return _none_goes(chosen, places, claim)
     source = next(each for each in candidates if each.name == chosen.source)
     return Share(places[: chosen.recipients], source.reachable(hosts), source, site)
+
+
+def _none_goes(why: NoneFree, places: tuple[int, ...], claim: MailClaim) -> tuple[Outcome, ...]:
+    """Return what becomes of each where those at `places` found no source: others may have kept one."""
+    if why.all_rest:
+        return (_ALL_REST,) * len(claim.indexes)
+    full = replace(_ALL_FULL, wait=why.wait)
+    return tuple(full if place in places else _NEXT for place in range(len(claim.indexes)))
 
 
 def _candidates(pool: Pool, claim: MailClaim, hosts: Route) -> tuple[Source, ...]:
