@@ -35,7 +35,6 @@ _LANES_AT_ONCE = 100
 """Lanes, and sites, that one call looks at: while it does, Redis does nothing else."""
 _MOST_LANES = 2_000
 """Lanes, and sites, that one tick looks at; where more are due at once, the others come at the next ticks."""
-_ANY_NUMBER = 10**9
 _CLAIMS_AT_ONCE = 50
 _MESSAGES_AT_ONCE = 200
 
@@ -58,7 +57,7 @@ async def wake_due(resources: Resources, start: Start) -> None:
     A full Redis takes no jobs, but mail that goes out makes room: then their drains start here.
     """
     for _ in range(0, _MOST_LANES, _LANES_AT_ONCE):
-        most_waiting = MOST_WAITING if resources.alarm.is_heard else _ANY_NUMBER
+        most_waiting = MOST_WAITING if resources.alarm.is_heard else None
         wakes, looked_at = await resources.lanes.wake(_LANES_AT_ONCE, most_waiting)
         await resources.alarm.ring(wakes)
         if not resources.alarm.is_heard:

@@ -285,14 +285,16 @@ class Lanes:
         return as_int(await self._redis.run(self._scripts.tick)) == 1
 
     async def wake(
-        self, most: int, most_waiting: int = MOST_WAITING
+        self, most: int, most_waiting: int | None = MOST_WAITING
     ) -> tuple[tuple[str, ...], int]:
-        """Look after sites and reserve drains for due lanes, until `most_waiting` lanes would wait in arq.
+        """Look after sites and reserve drains for due lanes, until `most_waiting` lanes would wait in arq (None:
+        however many do).
 
         `most` of each are looked at. Returns the lanes whose alarm should ring, and how many sites or lanes
         were looked at, whichever are more.
         """
-        wakes, looked_at = as_list(await self._redis.run(self._scripts.wake, most, most_waiting))
+        room = "" if most_waiting is None else most_waiting
+        wakes, looked_at = as_list(await self._redis.run(self._scripts.wake, most, room))
         return _names(wakes), as_int(looked_at)
 
     async def overdue(self, most: int) -> tuple[Message, ...]:

@@ -104,6 +104,8 @@ async def test_a_full_redis_refuses_new_mail_and_delivers_what_it_has(
         await asyncio.to_thread(pillarbox.worker.kill)
         accepted = [await pillarbox.send("ann@example.org", text="x" * 10_000) for _ in range(5)]
         with redis.Redis.from_url(pillarbox.valkey.url) as client:
+            # Jobs that nobody can take out meanwhile, since that is a write too.
+            client.zadd("pillarbox:queue", {f"job{number}": 0 for number in range(1_000)})
             used = int(client.info("memory")["used_memory"])
             client.config_set("maxmemory", str(used - 1))
         assert await eventually(lambda: is_refused(pillarbox))
