@@ -6,13 +6,14 @@ message:<message>           hash   `m` message, `raw` bytes, counters `open`, `s
                                    `r<i>` recipient states, `e<n>` events, `a<n>` tries       last outcome
 idempotency:<project>:<key> hash   fingerprint of the payload, and the receipt                its own retention
 due:<lane>                  zset   `<message>/<i>` by due time, ms                            when empty
-lane:<lane>                 hash   reserved drains, `not_before`, `failures`, the site that   when nothing is due
-                                   invited it
+lane:<lane>                 hash   reserved drains and until when, `not_before`, `failures`,  when nothing is due
+                                   the site that invited it
 drains:<lane>               set    the drains that work on it                                 when empty
 parcels:<lane>              hash   `<message>/<n>` -> sequence, tries and event               when settled
-drain:<drain>               hash   its lane, turn, members claimed, site, members in `doubt`  with its lease
-site:<site>                 hash   window, first, most, cohorts, dead_until, turns, interval, a day after use
-                                   used_until
+drain:<drain>               hash   its lane, turn, members claimed, members in `doubt`; its   with its lease
+                                   site, the turn it `entered` there, whether it is `rated`
+site:<site>                 hash   window, first, most, cohorts, rest, dead_until, interval,  a day after use
+                                   used_until, and the turns of each project
 slots:<site>                zset   drains that hold a place, lanes invited to one             entry by entry
 waiting:<site>              zset   lanes that wait for a place, in their order                entry by entry
 sites                       zset   sites that lanes wait for, by the clock's next look, ms    when none waits

@@ -15,7 +15,8 @@ local function next_members(lane, now)
   return members
 end
 
--- What a worker needs of the members it holds; nil where their message is gone. `with_bytes` adds the bytes on the wire.
+-- What a worker needs of the members it holds; nil where their message is gone. `with_bytes` adds the bytes on the
+-- wire.
 local function load_members(lane, members, with_bytes)
   if kind_of(lane) == 'endpoint' then
     return call('HMGET', K.parcels .. lane, unpack(members))
@@ -49,8 +50,8 @@ local function doubted(drain)
   return turn == found[1] and members or ''
 end
 
--- End a drain: its lease, its place in the lane, and its place at a site, which goes to the lane that waits for it (left to
--- the clock where nobody is there to ring: without `wakes`).
+-- End a drain: its lease, its place in the lane, and its place at a site, which goes to the lane that waits for it
+-- (left to the clock where nobody is there to ring: without `wakes`).
 local function forget_drain(lane, drain, wakes, now)
   local site = call('HGET', K.drain .. drain, 'site')
   call('ZREM', K.leases, drain)

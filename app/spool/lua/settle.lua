@@ -2,9 +2,9 @@
 -- wait of the whole lane in ms ('' to leave it, '0' to clear it), attempt record ('' for none), seconds to keep a
 -- finished message, end of the message's time (ms), how the site did ('1' a mail went through, '0' it could not be
 -- reached, '' nothing is to be said of it), how long the whole site shall rest by its own words (ms or ''), then for
--- each member: member, state, wait in ms ('' when final), event
--- type and event ('' where there is no fact to tell).
--- Returns 'fenced' when the claim is no longer this drain's; else 'settled', the lanes to wake, the next claim or false.
+-- each member: member, state, wait in ms ('' when final), event type and event ('' where there is no fact to tell).
+-- Returns 'fenced' when the claim is no longer this drain's; else 'settled', the lanes to wake, the next claim or
+-- false.
 
 local lane, drain, turn, now = ARGV[1], ARGV[2], tonumber(ARGV[3]), now_ms()
 local place = standing(drain, turn)

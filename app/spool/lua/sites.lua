@@ -4,8 +4,8 @@
 -- moment soon). Lanes that find no place wait in the order of `waiting_score`. Whoever leaves invites the next, and so
 -- does the clock, which looks after every site that lanes wait for.
 --
--- A rate is kept as one time (the generic cell rate algorithm): each mail moves `used_until` on by `interval`, and it may
--- be ahead of now by no more than POLICY.burst. An invitation is paid for when it is made.
+-- A rate is kept as one time (the generic cell rate algorithm): each mail moves `used_until` on by `interval`, and it
+-- may be ahead of now by no more than POLICY.burst. An invitation is paid for when it is made.
 
 local BULK = 1e12 -- what the score of a waiting lane of the bulk stream begins with: behind all others
 local FOREVER = '+inf'
@@ -78,8 +78,8 @@ local function forget_lapsed(site, now)
   if lapsed > 0 then spend(site, -lapsed, now) end
 end
 
--- Give free places to the lanes that wait, for a moment: to each for one drain, and it gets no other meanwhile. Lanes that
--- want no drain any more are passed over.
+-- Give free places to the lanes that wait, for a moment: to each for one drain, and it gets no other meanwhile. Lanes
+-- that want no drain any more are passed over.
 local function invite(site, wakes, now)
   forget_lapsed(site, now)
   local free, invited = free_places(site, now), 0
@@ -129,8 +129,8 @@ local function first_other(site, lane)
   return tonumber(first[first[1] == lane and 4 or 2])
 end
 
--- Let a drain in, or return how long its lane has to wait (ms). Those who wait come before who just happens to ask, save
--- bulk before transactional.
+-- Let a drain in, or return how long its lane has to wait (ms). Those who wait come before who just happens to ask,
+-- save bulk before transactional.
 local function enter(site, lane, drain, wakes, now)
   local is_invited = accept_invitation(site, lane, now)
   if not is_invited then
@@ -229,7 +229,8 @@ local function next_look(site, now)
   return math.min(math.max(now + POLICY.look_again, rested, allowed), now + POLICY.longest_look)
 end
 
--- Do for a site that lanes wait for what whoever left it could not: see places that were lost, and times that have come.
+-- Do for a site that lanes wait for what whoever left it could not: see places that were lost, and times that have
+-- come.
 local function look_after(site, wakes, now)
   clear_slots(site)
   invite(site, wakes, now)
