@@ -82,6 +82,15 @@ class Deployment:
                 pass  # the API was killed; nobody knows whether it took the message
             await asyncio.sleep(0.1)
 
+    async def refuses_mail(self) -> bool:
+        """Tell whether the API says 503 and when to come again."""
+        body = b'{"from": "a@example.com", "to": "b@example.org", "subject": "", "text": "x"}'
+        headers, url = {"Content-Type": "application/json"}, f"{self.api_url}/messages"
+        async with self.session.post(url, data=body, headers=headers) as answer:
+            assert answer.status in {HTTPStatus.ACCEPTED, HTTPStatus.SERVICE_UNAVAILABLE}
+            is_refused = answer.status == HTTPStatus.SERVICE_UNAVAILABLE
+            return is_refused and int(answer.headers["Retry-After"]) > 0
+
     async def statuses(self, message: str) -> dict[str, str]:
         """Return the status of each recipient."""
         found = (await self.ask("GET", f"/messages/{message}"))["recipients"]
@@ -94,7 +103,7 @@ class Deployment:
             found = await self.statuses(message)
             return found if set(found.values()) <= FINAL else None
 
-        found = await eventually(look, within_s=30)
+        found = await eventually(look)
         assert found is not None
         return found
 

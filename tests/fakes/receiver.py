@@ -12,7 +12,7 @@ from standardwebhooks.webhooks import Webhook
 
 from app.wire import Json
 
-DEADLINE = 20.0
+DEADLINE = 30.0
 
 
 class Receiver:

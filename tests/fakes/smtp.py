@@ -59,7 +59,7 @@ __all__ = [
     "smtp_servers",
 ]
 
-DEADLINE = 10.0
+DEADLINE = 30.0
 """Seconds that waiting for something may take before the test fails."""
 
 

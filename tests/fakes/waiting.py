@@ -9,7 +9,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-async def eventually(look: Callable[[], Awaitable[T]], *, within_s: float = 10.0) -> T:
+async def eventually(look: Callable[[], Awaitable[T]], *, within_s: float = 30.0) -> T:
     """Return the first true value that `look` gives. Raises TimeoutError when none comes in time."""
     async with asyncio.timeout(within_s):
         while True:

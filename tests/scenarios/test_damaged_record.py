@@ -18,7 +18,7 @@ async def test_a_message_that_cannot_be_read_any_more_does_not_stop_the_others(
         at_data = asyncio.Event()
         server.act("DATA", halt(at_data), times=1)
         damaged = await pillarbox.send("ann@example.org")
-        await asyncio.wait_for(at_data.wait(), 10)
+        await asyncio.wait_for(at_data.wait(), 30)
         with redis.Redis.from_url(pillarbox.valkey.url) as client:
             client.hset(f"pillarbox:message:{damaged}", "m", b"\x02of a later version")
         await pillarbox.lose_worker()

@@ -40,7 +40,7 @@ async def test_a_worker_lost_before_the_dot_leaves_no_doubt_and_the_message_is_s
         server.act(step, halt(at_step), times=1)
         text = "Hello!\n" * (size // 7)
         message = await pillarbox.send("ann@example.org", on_unknown="hold", text=text)
-        await asyncio.wait_for(at_step.wait(), 10)
+        await asyncio.wait_for(at_step.wait(), 30)
         await pillarbox.lose_worker()
         assert await pillarbox.settled(message) == {"ann@example.org": "delivered"}
         assert await pillarbox.told(message) == ["queued", "deferred", "delivered"]
@@ -57,7 +57,7 @@ async def test_a_worker_lost_after_the_dot_ends_the_message_as_unknown_for_those
         server.act("DOT", halt(at_dot), times=1)
         server.reply("RCPT", "451 4.7.1 Later", when="bob", times=1)
         message = await pillarbox.send("ann@example.org", "bob@example.org", on_unknown="hold")
-        await asyncio.wait_for(at_dot.wait(), 10)
+        await asyncio.wait_for(at_dot.wait(), 30)
         await pillarbox.lose_worker()
         ends = {"ann@example.org": "unknown", "bob@example.org": "delivered"}
         assert await pillarbox.settled(message) == ends
@@ -72,7 +72,7 @@ async def test_nothing_is_sent_whole_while_the_doubt_cannot_be_written_down(
         at_data, may_answer = asyncio.Event(), asyncio.Event()
         server.act("DATA", hold(may_answer, "354 Go ahead", reached=at_data), times=1)
         message = await pillarbox.send("ann@example.org", on_unknown="hold")
-        await asyncio.wait_for(at_data.wait(), 10)
+        await asyncio.wait_for(at_data.wait(), 30)
         pillarbox.valkey.freeze()
         may_answer.set()
         # The worker hangs up as soon as it knows that the note is not taken.

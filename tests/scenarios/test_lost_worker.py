@@ -25,7 +25,7 @@ async def test_a_worker_killed_at_any_step_loses_nothing_and_doubles_only_after_
         at_step = asyncio.Event()
         server.act(step, halt(at_step), times=1)
         message = await pillarbox.send("ann@example.org")
-        await asyncio.wait_for(at_step.wait(), 10)
+        await asyncio.wait_for(at_step.wait(), 30)
         await pillarbox.lose_worker()
         assert await pillarbox.settled(message) == {"ann@example.org": "delivered"}
         assert ledger(server.mails) == {message: 1}
@@ -68,7 +68,7 @@ async def test_a_worker_killed_in_the_middle_of_the_message_sends_it_once(
 
         server.act("DATA", take_no_more, times=1)
         message = await pillarbox.send("ann@example.org", text="Hello!\n" * 110_000)
-        await asyncio.wait_for(in_body.wait(), 10)
+        await asyncio.wait_for(in_body.wait(), 30)
         await pillarbox.lose_worker()
         assert await pillarbox.settled(message) == {"ann@example.org": "delivered"}
         assert ledger([*server.mails, *server.refused]) == {message: 1}
@@ -103,7 +103,7 @@ async def test_a_message_that_takes_its_worker_down_each_time_is_given_up_and_ot
         server.act("RCPT", halt(at_poison), when="poison@")
         poison = await pillarbox.send("poison@example.org")
         for _ in range(2):
-            await asyncio.wait_for(at_poison.wait(), 20)
+            await asyncio.wait_for(at_poison.wait(), 30)
             at_poison.clear()
             await pillarbox.lose_worker()
         healthy = await pillarbox.send("bob@example.net")
@@ -164,7 +164,7 @@ async def test_a_worker_frozen_past_its_lease_sends_nothing_more(
         at_data, may_answer = asyncio.Event(), asyncio.Event()
         server.act("DATA", hold(may_answer, "354 Go ahead", reached=at_data), times=1)
         message = await pillarbox.send("ann@example.org")
-        await asyncio.wait_for(at_data.wait(), 10)
+        await asyncio.wait_for(at_data.wait(), 30)
         for worker in pillarbox.workers:
             worker.freeze()
         may_answer.set()
@@ -184,7 +184,7 @@ async def test_a_stopping_worker_gives_its_mail_back_and_a_starting_one_takes_it
         at_dot, may_answer = asyncio.Event(), asyncio.Event()
         server.act("DOT", hold(may_answer, reached=at_dot), times=1)
         message = await pillarbox.send("ann@example.org")
-        await asyncio.wait_for(at_dot.wait(), 10)
+        await asyncio.wait_for(at_dot.wait(), 30)
         stopping = asyncio.create_task(asyncio.to_thread(pillarbox.worker.stop))
         may_answer.set()
         assert await stopping == 0

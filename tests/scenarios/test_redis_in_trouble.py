@@ -13,7 +13,6 @@ from tests.fakes.deployment import Deployment, deployed, ledger
 from tests.fakes.dns import DnsServer
 from tests.fakes.smtp import SmtpServer, hold
 from tests.fakes.waiting import eventually
-from tests.scenarios.test_lost_redis import is_refused
 
 
 def _be_replica(client: redis.Redis, _folder: Path) -> None:
@@ -53,10 +52,10 @@ async def test_a_redis_that_takes_no_writes_refuses_mail_and_hears_of_deliveries
         at_dot, may_answer = asyncio.Event(), asyncio.Event()
         server.act("DOT", hold(may_answer, reached=at_dot), times=1)
         message = await pillarbox.send("ann@example.org")
-        await asyncio.wait_for(at_dot.wait(), 10)
+        await asyncio.wait_for(at_dot.wait(), 30)
         with redis.Redis.from_url(pillarbox.valkey.url) as client:
             harm(client, pillarbox.valkey.directory)
-            assert await eventually(lambda: is_refused(pillarbox))
+            assert await eventually(pillarbox.refuses_mail)
             may_answer.set()
             await server.received(1)
             assert await pillarbox.statuses(message) == {"ann@example.org": "queued"}
@@ -79,13 +78,11 @@ async def test_a_redis_that_is_loading_refuses_mail_until_it_has_loaded(
                 ballast.set("ballast", number)
             ballast.execute()
             pillarbox.valkey.kill()
-            pillarbox.valkey.options = (
-                "--key-load-delay",
-                "80",
-            )  # µs
+            # Microseconds for each write: it goes on loading for some seconds.
+            pillarbox.valkey.options = ("--key-load-delay", "200")
             pillarbox.valkey.launch()
             assert await eventually(lambda: _is_loading(client))
-        assert await is_refused(pillarbox)
+        assert await pillarbox.refuses_mail()
         await asyncio.to_thread(pillarbox.valkey.wait_until_ready)
         after = await eventually(lambda: _accepted(pillarbox))
         assert await pillarbox.settled(after) == {"ann@example.org": "delivered"}

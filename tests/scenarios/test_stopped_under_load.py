@@ -36,7 +36,7 @@ async def test_a_worker_that_is_killed_before_it_could_stop_says_that_its_mail_i
         at_dot = asyncio.Event()
         server.act("DOT", hold(asyncio.Event(), reached=at_dot), times=1)
         message = await pillarbox.send("ann@example.org")
-        await asyncio.wait_for(at_dot.wait(), 10)
+        await asyncio.wait_for(at_dot.wait(), 30)
         pillarbox.worker.child.terminate()
         waiting = await pillarbox.send("ann@example.org")
         await asyncio.to_thread(pillarbox.worker.kill)

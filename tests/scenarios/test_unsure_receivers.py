@@ -18,7 +18,7 @@ async def test_a_reply_to_the_final_dot_that_comes_very_late_makes_no_second_cop
         at_dot, may_answer = asyncio.Event(), asyncio.Event()
         server.act("DOT", hold(may_answer, reached=at_dot), times=1)
         message = await pillarbox.send("ann@example.org")
-        await asyncio.wait_for(at_dot.wait(), 10)
+        await asyncio.wait_for(at_dot.wait(), 30)
         await asyncio.sleep(3)  # longer than the lease of 2 s, which is what this is about
         may_answer.set()
         assert await pillarbox.settled(message) == {"ann@example.org": "delivered"}

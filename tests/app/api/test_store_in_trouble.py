@@ -23,7 +23,7 @@ from tests.fakes.waiting import eventually
 def settings(own_valkey: ValkeyServer) -> Settings:
     """The API remembers keys for long, so that only the message itself meets the trouble."""
     return Settings(
-        redis=RedisSettings(url=own_valkey.url, timeout=timedelta(seconds=1)),
+        redis=RedisSettings(url=own_valkey.url, timeout=timedelta(seconds=3)),
         api=ApiSettings(key_cache=timedelta(minutes=1)),
         dkim=DkimSettings(required=False),
     )

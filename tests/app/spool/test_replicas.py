@@ -42,7 +42,7 @@ def replica(tmp_path: Path, primary: ValkeyServer) -> Iterator[ValkeyServer]:
 
 
 def settings(url: str, replicas: int) -> RedisSettings:
-    return RedisSettings(url=url, replicas=replicas, timeout=timedelta(seconds=2))
+    return RedisSettings(url=url, replicas=replicas, timeout=timedelta(seconds=4))
 
 
 @asynccontextmanager

@@ -23,11 +23,12 @@ async def dns() -> AsyncIterator[DnsServer]:
         yield server
 
 
-def _resolver(*servers: DnsServer, budget: float = 20) -> Resolver:
+def _resolver(*servers: DnsServer, patience: float = 10, budget: float = 20) -> Resolver:
+    """Return a resolver that waits so many seconds for a server: long where a test is not about silence."""
     return Resolver(
         DnsSettings(
             nameservers=tuple(server.address for server in servers),
-            query_timeout=timedelta(seconds=0.2),
+            query_timeout=timedelta(seconds=patience),
             budget=timedelta(seconds=budget),
         )
     )
@@ -64,7 +65,7 @@ async def test_the_next_server_is_asked_when_one_fails(dns: DnsServer, trouble: 
     async with DnsServer() as first:
         first.trouble("x.example", trouble)
         dns.a("x.example", "192.0.2.1")
-        async with _resolver(first, dns) as resolver:
+        async with _resolver(first, dns, patience=1) as resolver:
             assert await resolver.ipv4("x.example") == Found(("192.0.2.1",), 0)
         assert first.questions["x.example", "A"] == 1
 
@@ -79,7 +80,7 @@ async def test_a_server_that_refuses_is_not_asked_again(dns: DnsServer) -> None:
 
 async def test_a_lost_packet_is_sent_again(dns: DnsServer) -> None:
     dns.trouble("x.example", Trouble.SILENCE)
-    async with _resolver(dns) as resolver:
+    async with _resolver(dns, patience=0.2) as resolver:
         assert isinstance(await resolver.ipv4("x.example"), Failed)
     assert dns.questions["x.example", "A"] == 2
 

@@ -45,8 +45,8 @@ async def test_many_slow_steps_together_are_given_up(
 
 
 async def test_the_reply_to_the_final_dot_has_its_own_time(server: SmtpServer) -> None:
-    server.act("DOT", _slowly)
-    async with client(settings(attempt=timedelta(milliseconds=50))) as sender:
+    server.act("DOT", partial(_slowly, seconds=1.5))
+    async with client(settings(attempt=timedelta(seconds=1))) as sender:
         assert (await sender.outcome(server)).verdict is Verdict.DELIVERED
 
 
@@ -139,8 +139,8 @@ def _many(count: int) -> list[str]:
     return [f"user{number}@a.example" for number in range(count)]
 
 
-async def _slowly(connection: Connection) -> None:
-    await asyncio.sleep(0.1)
+async def _slowly(connection: Connection, seconds: float = 0.1) -> None:
+    await asyncio.sleep(seconds)
     await connection.send("250 2.0.0 Ok")
 
 

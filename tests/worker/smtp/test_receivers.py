@@ -53,7 +53,7 @@ class Receiver:
             found = self.mails()
             return found if len(found) == count else None
 
-        found = await eventually(look, within_s=30)
+        found = await eventually(look)
         assert found is not None
         return [mail.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n") for mail in found]
 
