@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
 
-from app.errors import ConfigurationError
 from app.settings import Count, DeliverySettings, Rate, Seconds
 from app.spool.lanes import Site
+from worker.sites.tables import check, naming, parse_tables, read_text
 
 _LONGEST_NAME = 120
 _NAME = re.compile(r"[a-z0-9-]{1,40}")
 _SHIPPED = "profiles.toml"
+
+
+def _is_name(value: str) -> str:
+    if not _NAME.fullmatch(value):
+        raise ValueError("a name has small letters, digits and hyphens only, 40 at most")
+    return value
+
 
 _HostName = Annotated[str, Field(pattern=r"^[a-z0-9-]+(\.[a-z0-9-]+)+$")]
 
@@ -37,6 +43,9 @@ class Profile(BaseModel):
     rest: Seconds | None = None
 
 
+_PROFILES = TypeAdapter(dict[Annotated[str, AfterValidator(_is_name)], Profile])
+
+
 @dataclass(frozen=True, slots=True)
 class _Known:
     site: Site
@@ -48,7 +57,7 @@ def read_profiles(settings: DeliverySettings) -> dict[str, Profile]:
 
     Raises ConfigurationError for a file that cannot be read or holds what is no profile.
     """
-    tables = tomllib.loads((files("worker.sites") / _SHIPPED).read_text())
+    tables = parse_tables((files("worker.sites") / _SHIPPED).read_text())
     if settings.profiles_file is None:
         return parse_profiles(tables, _SHIPPED)
     path, own = settings.profiles_file, _load(settings.profiles_file)
@@ -60,18 +69,8 @@ def read_profiles(settings: DeliverySettings) -> dict[str, Profile]:
 
 def parse_profiles(tables: Mapping[str, object], source: str) -> dict[str, Profile]:
     """Check tables of profiles; `source` is named in the ConfigurationError that tells of each fault."""
-    profiles: dict[str, Profile] = {}
-    faults: list[str] = []
-    for name, table in tables.items():
-        try:
-            profiles[name] = Profile.model_validate(table)
-        except ValidationError as error:
-            faults += [_fault(name, item["loc"], item["msg"]) for item in error.errors()]
-        if not _NAME.fullmatch(name):
-            faults.append(f"{name}: a name has small letters, digits and hyphens only")
-    if faults:
-        raise ConfigurationError("\n".join(f"{source}: {fault}" for fault in faults))
-    return profiles
+    with naming(source):
+        return check(_PROFILES, tables)
 
 
 class Sites:
@@ -128,22 +127,14 @@ class Sites:
 
 
 def _load(path: Path) -> dict[str, object]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise ConfigurationError(f"{path}: is no TOML: {error}") from error
+    with naming(path):
+        return parse_tables(read_text(path))
 
 
 def _merged(shipped: object, own: object) -> object:
     if isinstance(shipped, dict) and isinstance(own, dict):
         return shipped | own
     return own
-
-
-def _fault(name: str, location: tuple[int | str, ...], message: str) -> str:
-    return f"{'.'.join(map(str, (name, *location)))}: {message}"
 
 
 def _name(exchangers: Sequence[str]) -> str:

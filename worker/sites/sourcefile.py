@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import socket
-import tomllib
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import date
@@ -19,26 +19,27 @@ from pydantic import (
     ConfigDict,
     Field,
     TypeAdapter,
-    ValidationError,
     model_validator,
 )
-from pydantic_core import ErrorDetails
 
 from app.errors import ConfigurationError
 from app.messages import Stream
 from app.settings import HostName
 from worker.sites.sources import Pool, Source, WarmUp
+from worker.sites.tables import check, naming, parse_tables, read_text
 
 T = TypeVar("T")
 
-_NAME = r"^[a-z0-9][a-z0-9._-]{0,62}$"
-_MISTAKES = {
-    "extra_forbidden": "there is no such key",
-    "missing": "it is missing",
-    "model_type": "it has to be a table",
-    "string_pattern_mismatch": "a name has small letters, digits, `.`, `-` and `_`, 63 at most",
-}
-"""What is wrong, where the library would say it in the words of programmers."""
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+
+
+def _is_name(value: str) -> str:
+    if not _NAME.fullmatch(value):
+        raise ValueError("a name has small letters, digits, `.`, `-` and `_`, 63 at most")
+    return value
+
+
+_Name = Annotated[str, AfterValidator(_is_name)]
 
 
 def _not_empty(values: Collection[T]) -> Collection[T]:
@@ -63,7 +64,7 @@ def _one_host(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
 
 
 class _SourceTable(_Table):
-    name: Annotated[str, Field(pattern=_NAME)]
+    name: _Name
     ehlo_name: HostName
     ipv4: Annotated[IPv4Address, AfterValidator(_one_host)] | None = None
     ipv6: Annotated[IPv6Address, AfterValidator(_one_host)] | None = None
@@ -91,7 +92,7 @@ class _PoolTable(_Table):
     sources: Annotated[tuple[_SourceTable, ...], AfterValidator(_not_empty)]
 
 
-_POOLS = TypeAdapter(dict[Annotated[str, Field(pattern=_NAME)], _PoolTable])
+_POOLS = TypeAdapter(dict[_Name, _PoolTable])
 
 
 def read_sources(path: Path) -> tuple[Pool, ...]:
@@ -99,30 +100,15 @@ def read_sources(path: Path) -> tuple[Pool, ...]:
 
     Raises ConfigurationError with a line for each mistake.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(
-            f"delivery.sources_file: {path} cannot be read: {error}"
-        ) from error
-    try:
-        pools = parse_sources(text)
+    with naming(path):
+        pools = parse_sources(read_text(path))
         _refuse(_foreign_addresses(pools))
-    except ConfigurationError as error:
-        lines = "\n".join(f"{path}: {line}" for line in error.detail.splitlines())
-        raise ConfigurationError(lines) from error
     return pools
 
 
 def parse_sources(text: str) -> tuple[Pool, ...]:
     """Return the pools of a TOML text. Raises ConfigurationError with a line for each mistake."""
-    try:
-        tables = _POOLS.validate_python(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError(f"this is not TOML: {error}") from error
-    except ValidationError as error:
-        lines = (f"{_place(item['loc'])}: {_mistake(item)}" for item in error.errors())
-        raise ConfigurationError("\n".join(lines)) from error
+    tables = check(_POOLS, parse_tables(text))
     pools = tuple(
         Pool(name, table.streams, tuple(each.source() for each in table.sources))
         for name, table in tables.items()
@@ -131,19 +117,9 @@ def parse_sources(text: str) -> tuple[Pool, ...]:
     return pools
 
 
-def _refuse(mistakes: Iterable[str]) -> None:
-    if lines := "\n".join(mistakes):
+def _refuse(faults: Iterable[str]) -> None:
+    if lines := "\n".join(faults):
         raise ConfigurationError(lines)
-
-
-def _place(location: Sequence[int | str]) -> str:
-    """Write a place as people would: `bulk.sources[2].ipv4`, counted from 1."""
-    parts = (f"[{part + 1}]" if isinstance(part, int) else f".{part}" for part in location)
-    return "".join(parts).removeprefix(".").removesuffix(".[key]")
-
-
-def _mistake(error: ErrorDetails) -> str:
-    return _MISTAKES.get(error["type"]) or error["msg"].removeprefix("Value error, ")
 
 
 def _contradictions(pools: Sequence[Pool]) -> Iterator[str]:

@@ -122,8 +122,8 @@ def test_the_machine_must_have_every_address(tmp_path: Path) -> None:
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"delivery\.sources_file: .*gone\.toml"):
+    with pytest.raises(ConfigurationError, match=r"gone\.toml: cannot be read"):
         read_sources(tmp_path / "gone.toml")
     (tmp_path / "odd.toml").write_bytes(b"\xff")
-    with pytest.raises(ConfigurationError, match=r"odd\.toml cannot be read"):
+    with pytest.raises(ConfigurationError, match=r"odd\.toml: cannot be read"):
         read_sources(tmp_path / "odd.toml")
