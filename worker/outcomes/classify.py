@@ -96,11 +96,11 @@ def _category(reply: Reply, phase: Phase) -> Category:
 
 
 def _is_foreseen(reply: Reply, words: str) -> bool:
-    return reply.code == 552 or _detail(reply).startswith(FORESEEN) or bool(SIZE.search(words))
+    return reply.code == 552 or detail_of(reply).startswith(FORESEEN) or bool(SIZE.search(words))
 
 
 def _by_table(reply: Reply, words: str) -> Category:
-    detail = _detail(reply)
+    detail = detail_of(reply)
     return (
         _by_words(OVERRULING, words)
         or CERTAIN.get(detail)
@@ -111,8 +111,8 @@ def _by_table(reply: Reply, words: str) -> Category:
     )
 
 
-def _detail(reply: Reply) -> str:
-    """Return the enhanced code without its class; the basic code has said the class."""
+def detail_of(reply: Reply) -> str:
+    """Return the enhanced code without its class, "" where there is none; the basic code has said the class."""
     if reply.enhanced:
         return reply.enhanced.partition(".")[2]
     marked = _MARKED_CODE.search(reply.text)

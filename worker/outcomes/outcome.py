@@ -43,8 +43,8 @@ class Outcome:
     `category` is None where there was no trouble: the mail was delivered, or its time ended. `text`
     says in one readable line what happened where no reply of the receiver says it. `in_doubt` means
     that the final dot may have been sent and its reply was never seen: the receiver may have the mail
-    (RFC 1047). `needs_second_look` means that a bounce is only believed
-    when a later attempt comes to the same. `wait` is how long a recipient that is waiting or blocked has to.
+    (RFC 1047). `needs_second_look` means that a bounce is only believed when a later attempt comes to the
+    same. `wait` is how long a recipient that is waiting or blocked has to.
     """
 
     verdict: Verdict

@@ -16,6 +16,7 @@ from datetime import timedelta
 
 from app.events import Category
 from app.mail.reply import Reply
+from worker.outcomes.classify import detail_of
 from worker.outcomes.outcome import Outcome, Verdict
 from worker.outcomes.phrases import any_of, laid_out
 
@@ -180,12 +181,8 @@ def refuses_address(outcome: Outcome) -> bool:
     if outcome.verdict in _SESSIONS and reply.code // 100 == 5:
         return True  # who refuses a session knows nothing but the address, and the name in EHLO
     words = laid_out(reply.text)
-    is_said = _detail(reply) in ADDRESS_CODES or ADDRESS.search(words)
+    is_said = detail_of(reply) in ADDRESS_CODES or ADDRESS.search(words)
     return bool(is_said) and not OF_A_DOMAIN.search(words)
-
-
-def _detail(reply: Reply) -> str:
-    return (reply.enhanced or "").partition(".")[2]
 
 
 def _rest(reply: Reply) -> Rest | None:

@@ -112,6 +112,7 @@ def test_a_source_rests_for_what_is_said_of_it_and_not_for_the_rest(
         ("554 5.7.1 No spam wanted here", Phase.RCPT, False),
         ("550 Cannot resolve your reverse DNS", Phase.MAIL, True),
         ("554 Go away", Phase.GREETING, False),
+        ("553 Sorry, not from you (#5.7.25)", Phase.RCPT, True),
         ("550 5.1.1 Your IP address has a poor reputation, so nobody lives here", Phase.RCPT, True),
     ],
 )
