@@ -14,8 +14,9 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from bench.figures import Figures, Size, say
+from bench.figures import Figures, Size
 from bench.parts import backlog, destinations, latency, letters, relays, wire
+from bench.say import say
 
 RESULTS = Path(".benchmarks") / "results.json"
 """Where the figures are kept for `make bench-plots`; a part that runs alone replaces its own."""

@@ -15,9 +15,10 @@ import uvloop
 
 from app.processes.ports import free_port
 from bench import load
-from bench.figures import say, wait_for
+from bench.figures import wait_for
 from bench.processor import Meter
 from bench.rivals import haraka
+from bench.say import say
 from bench.stack import Stack
 from tests.fakes import postfix
 

@@ -1,17 +1,15 @@
-"""What all measurements share: their sizes, their figures, and how progress is told."""
+"""What all measurements share: their sizes, their figures, and how they wait."""
 
 from __future__ import annotations
 
 import statistics
-import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 Figures: TypeAlias = dict[str, float | None]
 """Results by name; None where something could not be measured here."""
-
 
 _POLL_S = 0.05
 
@@ -24,12 +22,6 @@ class Size:
     rounds: int
     paced: int
     backlog: int
-
-
-def say(text: str) -> None:
-    """Show progress on standard error."""
-    sys.stderr.write(f"{text}\n")
-    sys.stderr.flush()
 
 
 def percentile(values: Sequence[float], percent: int) -> float:
@@ -48,10 +40,3 @@ def wait_for(condition: Callable[[], bool], within_s: float = 300.0) -> None:
     while not condition():
         assert time.monotonic() < deadline, "the benchmark does not come to an end"
         time.sleep(_POLL_S)
-
-
-def table(title: str, rows: Mapping[str, float]) -> None:
-    """Show some figures, one in a line."""
-    say(title)
-    for name, value in rows.items():
-        say(f"  {name:28} {value:10.2f}")

@@ -19,7 +19,8 @@ from app.spool.client import Redis
 from app.spool.replies import as_bytes
 from bench import load
 from bench.contenders import pillarbox, race
-from bench.figures import Figures, Size, say, wait_for
+from bench.figures import Figures, Size, wait_for
+from bench.say import say
 from bench.sink import smtp_sink
 from bench.stack import Stack, running, to_one_sink
 from bench.waiting import fill

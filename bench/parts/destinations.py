@@ -11,8 +11,9 @@ import uvloop
 from bench import load
 from bench.contenders import pillarbox, race
 from bench.farm import Farm, farm
-from bench.figures import Figures, Size, milliseconds, say, wait_for
+from bench.figures import Figures, Size, milliseconds, wait_for
 from bench.receivers import SLOW
+from bench.say import say
 from bench.stack import Stack, running, to_many_sites
 
 _SITES = 1_000

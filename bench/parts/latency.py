@@ -11,8 +11,9 @@ import uvloop
 from app.processes.ports import free_port
 from bench import load
 from bench.contenders import pillarbox, race
-from bench.figures import Figures, Size, milliseconds, say, wait_for
+from bench.figures import Figures, Size, milliseconds, wait_for
 from bench.processor import Meter
+from bench.say import say
 from bench.sink import MomentSink, smtp_sink
 from bench.stack import Stack, running, to_one_sink
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from app.processes.ports import free_port
 from bench.contenders import Score, pillarbox, race, rivals
-from bench.figures import Figures, Size, say, table
+from bench.figures import Figures, Size
+from bench.say import say, show
 from bench.sink import smtp_sink
 from bench.stack import running, to_one_sink
 
@@ -44,8 +45,10 @@ def _figures(scores: Mapping[str, Score]) -> Figures:
     for name in ("postfix", "haraka"):
         figures |= _beside(name, ours, scores.get(name))
     figures |= {f"cpu_{name}_ms": spent for name, spent in ours.cpu_ms().items()}
-    shown = {name: value for name, value in figures.items() if name.startswith("cpu_") and value}
-    table("processor time a mail, ms", shown)
+    shown = {
+        name: f"{value:.2f}" for name, value in figures.items() if name[:4] == "cpu_" and value
+    }
+    show("processor time a mail, ms", shown)
     return figures | {"ratio_single": figures["ratio_postfix"]}
 
 

@@ -14,8 +14,9 @@ from pathlib import Path
 
 from bench.contenders import Contender, Score, pillarbox, race, rivals
 from bench.farm import Farm, farm
-from bench.figures import Figures, Size, say
+from bench.figures import Figures, Size
 from bench.processor import resident_mb
+from bench.say import say
 from bench.stack import Stack, running, to_many_sites
 
 _SITES = 1_000
