@@ -10,6 +10,6 @@ The words: a *project* is a tenant. A *message* is what one accepted request bec
 domain), or of one endpoint. A *drain* is one run of a worker over one lane. A *claim* is the
 recipients of one message that one drain holds. An *attempt* is one try of a claim at hosts and returns an
 *outcome* for each; only `worker.settle` acts on outcomes. A *site* is a receiving system, a *source* a
-local address that mail leaves from. An *event* is a fact about a recipient, numbered per message; an *endpoint* is a webhook URL that is told;
-a *parcel* is one event on its way to one endpoint.
+local address that mail leaves from. An *event* is a fact about a recipient, numbered per message; an
+*endpoint* is a webhook URL that is told; a *parcel* is one event on its way to one endpoint.
 """
