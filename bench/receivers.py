@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import socket
 import sys
 import time
 from dataclasses import dataclass, field
@@ -167,8 +166,8 @@ async def serve(port: int, domains: int) -> None:
     loop = asyncio.get_running_loop()
     commands = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(commands), sys.stdin)
-    listener = socket.create_server(("0.0.0.0", port), backlog=4096)
-    server = await loop.create_server(lambda: Reception(world), sock=listener)
+    # Of connections that come at once Linux forgets those beyond this, and their clients wait for a greeting.
+    server = await loop.create_server(lambda: Reception(world), "0.0.0.0", port, backlog=4096)
     async with server, DnsServer(ttl=_TTL_S) as dns:
         _publish(dns, domains)
         _say({"dns": dns.address})
