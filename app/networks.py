@@ -1,11 +1,12 @@
-"""Which addresses may be connected to: public ones, and those the settings name. Pure.
+"""Addresses: their families, and which may be connected to: public ones, and those the settings name. Pure.
 
-Asked for every address of a mail exchanger, for every connection to an endpoint, and for literals in
-URLs, so that nobody can make us speak to machines that only we can reach (CWE-918).
+The second is asked for every address of a mail exchanger, for every connection to an endpoint, and for
+literals in URLs, so that nobody can make us speak to machines that only we can reach (CWE-918).
 """
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Sequence
 from functools import lru_cache
 from ipaddress import (
@@ -55,6 +56,16 @@ _CLOSED: tuple[Network, ...] = tuple(
     )
 )
 _NAT64 = IPv6Network("64:ff9b::/96")
+
+
+def is_ipv6(address: str) -> bool:
+    """Tell the family of an IP address in its usual notation."""
+    return ":" in address
+
+
+def family_of(address: str) -> socket.AddressFamily:
+    """Return the family of an IP address in its usual notation, as sockets want it."""
+    return socket.AF_INET6 if is_ipv6(address) else socket.AF_INET
 
 
 def is_allowed(address: str | Address, allowed: Sequence[Network] = ()) -> bool:

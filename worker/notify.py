@@ -23,7 +23,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from app.events import Event
-from app.networks import is_allowed
+from app.networks import family_of, is_allowed
 from app.projects.endpoints import Endpoint
 from app.settings import WebhookSettings
 from app.spool.lanes import Parcel
@@ -111,7 +111,7 @@ def _records(answer: Answer[str]) -> tuple[str, ...]:
 
 
 def _place(host: str, address: str, port: int) -> ResolveResult:
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    family = family_of(address)
     flags = socket.AI_NUMERICHOST
     return ResolveResult(
         hostname=host, host=address, port=port, family=family, proto=0, flags=flags

@@ -13,7 +13,7 @@ from random import Random
 from typing import assert_never
 
 from app.events import Category
-from app.networks import is_allowed
+from app.networks import is_allowed, is_ipv6
 from app.settings import DeliverySettings
 from worker.outcomes.outcome import Outcome, Verdict
 from worker.routing.answers import Answer, Exchanger, Failed, Found, NoData, NoSuchName
@@ -177,9 +177,9 @@ class Router:
         if len(hosts) < 2:
             return hosts
         shuffled = self._random.sample(hosts, len(hosts))
-        ipv6 = [host for host in shuffled if ":" in host.address]
-        ipv4 = [host for host in shuffled if ":" not in host.address]
-        first, second = (ipv6, ipv4) if ":" in shuffled[0].address else (ipv4, ipv6)
+        ipv6 = [host for host in shuffled if is_ipv6(host.address)]
+        ipv4 = [host for host in shuffled if not is_ipv6(host.address)]
+        first, second = (ipv6, ipv4) if is_ipv6(shuffled[0].address) else (ipv4, ipv6)
         return tuple(host for pair in zip_longest(first, second) for host in pair if host)
 
     async def _look_up(self, exchanger: Exchanger) -> _Addresses:

@@ -24,6 +24,7 @@ from pydantic import (
 
 from app.errors import ConfigurationError
 from app.messages import Stream
+from app.networks import family_of
 from app.settings import HostName
 from worker.sites.sources import Pool, Source, WarmUp
 from worker.sites.tables import check, naming, parse_tables, read_text
@@ -148,9 +149,8 @@ def _foreign_addresses(pools: Sequence[Pool]) -> Iterator[str]:
 
 def _cannot_bind(address: str) -> str | None:
     """Bind a socket to the address, and return why that cannot be done."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:
-        with socket.socket(family, socket.SOCK_STREAM) as sock:
+        with socket.socket(family_of(address), socket.SOCK_STREAM) as sock:
             sock.bind((address, 0))
     except OSError as error:
         if error.errno == errno.EADDRNOTAVAIL:

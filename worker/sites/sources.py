@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from app.messages import Stream
+from app.networks import is_ipv6
 from worker.routing.hosts import Host
 
 
@@ -45,7 +46,7 @@ class Source:
 
     def address_to(self, host: Host) -> str | None:
         """Return the address that speaks to `host`; None where it has none of that family."""
-        return self.ipv6 if ":" in host.address else self.ipv4
+        return self.ipv6 if is_ipv6(host.address) else self.ipv4
 
     def reachable(self, hosts: Sequence[Host]) -> tuple[Host, ...]:
         """Return the hosts that it has an address for, in their order."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from app.events import Category, Peer
 from app.mail.reply import Reply
+from app.networks import family_of
 from app.settings import DeliverySettings
 from worker.routing.hosts import Host
 from worker.sites.sources import Source
@@ -171,9 +172,8 @@ def _socket(host: Host, source: Source | None) -> socket.socket:
 
     What fails here is our own trouble, and says nothing of the host.
     """
-    family = socket.AF_INET6 if ":" in host.address else socket.AF_INET
     try:
-        sock = socket.socket(family, socket.SOCK_STREAM)
+        sock = socket.socket(family_of(host.address), socket.SOCK_STREAM)
     except OSError as error:  # no file descriptors left, or no such family on this machine
         raise Trouble(f"no socket: {_reason(error)}", category=Category.LOCAL) from error
     sock.setblocking(False)

@@ -14,6 +14,7 @@ from typing import Protocol
 
 from app.events import Category
 from app.mail.reply import Reply
+from app.networks import is_ipv6
 from worker.outcomes.classify import Phase, classify
 from worker.outcomes.outcome import Outcome, Verdict
 from worker.smtp.dialogue import BLOCK_BYTES
@@ -298,7 +299,7 @@ class _Transaction:
         """Tell whether it may be our IPv6 address that is refused, not the mail: IPv4 may do (RFC 7372 §3.3)."""
         code = outcome.reply.enhanced if outcome.reply else None
         is_about_us = outcome.category in _ABOUT_THE_SENDER and ".7." in (code or "")
-        return is_about_us and ":" in self._session.peer.address
+        return is_about_us and is_ipv6(self._session.peer.address)
 
     def _outcome(self, verdict: Verdict, category: Category, text: str) -> Outcome:
         return Outcome(verdict, category, None, text, self._session.peer)
