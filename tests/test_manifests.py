@@ -8,7 +8,6 @@ import os
 import re
 import shutil
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -24,6 +23,7 @@ from redis.exceptions import AuthenticationError, NoPermissionError
 
 from app.processes.valkey import find_binary
 from app.settings import Settings, read_settings
+from tests.fakes.waiting import wait_until
 
 Node: TypeAlias = "dict[str, Node] | list[Node] | str | int | bool | None"
 
@@ -309,19 +309,16 @@ def valkey_as_deployed(folder: Path, password: str) -> Iterator[str]:
         command, env={"PATH": path, "VALKEY_PASSWORD": password}, stdout=subprocess.DEVNULL
     )
     try:
-        wait_for(folder / "s", process)
+        wait_until(lambda: _is_served(folder / "s", process), lambda: "the server does not start")
         yield f"{folder}/s"
     finally:
         process.terminate()
         process.wait(20)
 
 
-def wait_for(file: Path, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 20
-    while not file.exists():
-        assert process.poll() is None, "the server ended at once"
-        assert time.monotonic() < deadline, "the server does not start"
-        time.sleep(0.01)
+def _is_served(file: Path, process: subprocess.Popen[bytes]) -> bool:
+    assert process.poll() is None, "the server ended at once"
+    return file.exists()
 
 
 def test_valkey_as_deployed_loses_and_evicts_nothing(tmp_path: Path) -> None:

@@ -9,9 +9,10 @@ import functools
 import shutil
 import socket
 import subprocess
-import time
 from pathlib import Path
 from types import TracebackType
+
+from tests.fakes.waiting import wait_until
 
 _PINNED = Path(__file__).parent / "npm"
 _PLACE = Path(".benchmarks") / "haraka"
@@ -25,7 +26,6 @@ _INSTALL = [
     "--no-audit",
     "--no-fund",
 ]
-_PATIENCE_S = 60.0
 
 
 @functools.cache
@@ -79,7 +79,7 @@ class Haraka:
             self._child = subprocess.Popen(
                 ["node", str(_PROGRAM), "-c", str(self._directory)], stdout=log, stderr=log
             )
-        self._wait()
+        wait_until(self._listens, self._trouble)
         return self
 
     def __exit__(
@@ -92,13 +92,9 @@ class Haraka:
             self._child.kill()
             self._child.wait()
 
-    def _wait(self) -> None:
-        deadline = time.monotonic() + _PATIENCE_S
-        while True:
-            try:
-                with socket.create_connection(("127.0.0.1", self._port), timeout=1):
-                    return
-            except OSError:
-                log = (self._directory / "haraka.log").read_text()[-2000:]
-                assert time.monotonic() < deadline, f"Haraka is not ready:\n{log}"
-                time.sleep(0.05)
+    def _listens(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self._port)) == 0
+
+    def _trouble(self) -> str:
+        return f"Haraka is not ready:\n{(self._directory / 'haraka.log').read_text()[-2000:]}"

@@ -10,14 +10,14 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 from app.processes.ports import free_port
+from tests.fakes.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 60.0  # a start needs seconds where many tests share few cores
@@ -28,13 +28,6 @@ FOREIGN = {
     "PILLARBOX_DELIVERY": '{"catch_all": "127.0.0.1:1"}',
     "Pillarbox_Api__Host": "192.0.2.1",
 }
-
-
-def wait_for(condition: Callable[[], bool], what: Callable[[], str]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, what()
-        time.sleep(0.02)
 
 
 def is_gone(pid: int) -> bool:
@@ -76,7 +69,9 @@ class Dev:
 
     def says(self, wanted: str) -> None:
         """Wait until it has printed this."""
-        wait_for(lambda: wanted in self.said or self.process.poll() is not None, lambda: self.said)
+        wait_until(
+            lambda: wanted in self.said or self.process.poll() is not None, lambda: self.said
+        )
         assert wanted in self.said
 
     def children(self) -> dict[str, int]:
@@ -144,7 +139,7 @@ class Dev:
             found = json.loads(self.get(f"/messages/{message}/events"))["data"]
             return [event["type"].removeprefix("message.") for event in found]
 
-        wait_for(lambda: wanted[-1] in events(), lambda: str(events()))
+        wait_until(lambda: wanted[-1] in events(), lambda: str(events()))
         assert events() == list(wanted)
 
 
@@ -288,7 +283,7 @@ def test_a_kill_leaves_nothing_running(tmp_path: Path) -> None:
         dev.says("Ctrl-C ends it.")
         children = dev.children()
         dev.end(signal.SIGKILL)
-        wait_for(lambda: all(map(is_gone, children.values())), lambda: f"left: {children}")
+        wait_until(lambda: all(map(is_gone, children.values())), lambda: f"left: {children}")
 
 
 def test_it_ends_when_nobody_reads_what_it_prints(tmp_path: Path) -> None:
@@ -296,12 +291,12 @@ def test_it_ends_when_nobody_reads_what_it_prints(tmp_path: Path) -> None:
     os.close(reading)
     with Dev(tmp_path, output=writing) as dev:
         os.close(writing)
-        wait_for((dev.data / "mailbox" / "example.txt").exists, lambda: "not ready")
+        wait_until((dev.data / "mailbox" / "example.txt").exists, lambda: "not ready")
         assert dev.end(signal.SIGTERM) == 0
 
 
 def test_ctrl_c_while_it_starts_is_a_clean_end(tmp_path: Path) -> None:
     with Dev(tmp_path) as dev:
-        wait_for(lambda: (dev.data / "valkey").exists(), lambda: dev.said)
+        wait_until(lambda: (dev.data / "valkey").exists(), lambda: dev.said)
         assert dev.end(signal.SIGINT) == 0
         assert "Traceback" not in dev.said

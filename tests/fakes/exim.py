@@ -15,11 +15,12 @@ import pwd
 import shutil
 import socket
 import subprocess
-import time
 from pathlib import Path
 from types import TracebackType
 
 import trustme
+
+from tests.fakes.waiting import wait_until
 
 _ASIDE = Path(__file__).parents[2] / ".aside" / "exim"
 _PATIENCE_S = 30.0
@@ -109,11 +110,7 @@ class Exim:
                 stdin=subprocess.DEVNULL,
                 stderr=log,
             )
-        deadline = time.monotonic() + _PATIENCE_S
-        while not self._listens():
-            assert self._child.poll() is None, self.log()
-            assert time.monotonic() < deadline, self.log()
-            time.sleep(0.02)
+        wait_until(self._listens, self.log)
         return self
 
     def __exit__(
@@ -131,6 +128,8 @@ class Exim:
         return self.directory / "usr" / "sbin" / "exim4"
 
     def _listens(self) -> bool:
+        assert self._child
+        assert self._child.poll() is None, self.log()
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self._port)) == 0
 

@@ -9,10 +9,11 @@ import os
 import pwd
 import shutil
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
+
+from tests.fakes.waiting import wait_until
 
 _SERVICES = """\
 {port} inet n - n - 200 smtpd
@@ -87,10 +88,7 @@ class Postfix:
     def __enter__(self) -> Postfix:
         self._write_configuration()
         self._run("start")
-        deadline = time.monotonic() + 30
-        while self._command("status") != 0:
-            assert time.monotonic() < deadline, self.log.read_text()
-            time.sleep(0.05)
+        wait_until(lambda: self._command("status") == 0, self.log.read_text)
         return self
 
     def __exit__(

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
@@ -14,8 +13,8 @@ from pathlib import Path
 from types import TracebackType
 
 from app.processes.ports import LOOPBACK, free_port
+from tests.fakes.waiting import wait_until
 
-_POLL_S = 0.02
 _PATIENCE_S = 30.0
 
 
@@ -71,12 +70,14 @@ class Process:
 
     def wait_until_ready(self, url: str) -> None:
         """Wait until `url` answers 200. Raises AssertionError with the end of its log where it does not."""
-        deadline = time.monotonic() + _PATIENCE_S
-        while not _answers(url):
-            ended = self.child.poll() is not None
-            if ended or time.monotonic() > deadline:
-                raise AssertionError(f"{self.name} is not ready:\n{self.log.read_text()[-4000:]}")
-            time.sleep(_POLL_S)
+        wait_until(lambda: self._has_ended() or _answers(url), self._trouble)
+        assert not self._has_ended(), self._trouble()
+
+    def _has_ended(self) -> bool:
+        return self.child.poll() is not None
+
+    def _trouble(self) -> str:
+        return f"{self.name} is not ready:\n{self.log.read_text()[-4000:]}"
 
     def __enter__(self) -> Process:
         self.start()

@@ -7,8 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,6 +16,7 @@ from app.errors import ConfigurationError
 from app.processes.ports import free_port
 from app.processes.valkey import EmbeddedValkey, find_binary
 from tests.fakes.valkey import ValkeyServer
+from tests.fakes.waiting import wait_until
 
 OWNER = """
 import sys, time
@@ -39,13 +38,6 @@ def _get(server: EmbeddedValkey, key: str) -> object:
 def _set(server: EmbeddedValkey, key: str, value: str) -> None:
     with redis.Redis.from_url(server.url) as client:
         client.set(key, value)
-
-
-def _wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.01)
 
 
 def _is_gone(pid: int) -> bool:
@@ -145,7 +137,7 @@ def test_the_server_ends_when_its_owner_is_killed(tmp_path: Path) -> None:
         server = int(owner.stdout.readline())
         os.kill(owner.pid, signal.SIGKILL)
         owner.wait()
-    _wait_for(lambda: _is_gone(server))
+    wait_until(lambda: _is_gone(server))
 
 
 def test_a_start_waits_for_the_server_of_a_killed_owner(tmp_path: Path) -> None:
