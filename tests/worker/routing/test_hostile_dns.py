@@ -34,12 +34,6 @@ SOON = timedelta(seconds=0.05)
 
 
 @pytest.fixture
-async def dns() -> AsyncIterator[DnsServer]:
-    async with DnsServer() as server:
-        yield server
-
-
-@pytest.fixture
 async def router(dns: DnsServer) -> AsyncIterator[Router]:
     async with resolver(dns) as asked:
         yield routing(asked)

@@ -21,12 +21,6 @@ LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 
 
 @pytest.fixture
-async def dns() -> AsyncIterator[DnsServer]:
-    async with DnsServer() as server:
-        yield server
-
-
-@pytest.fixture
 async def router(dns: DnsServer) -> AsyncIterator[Router]:
     async with _resolver(dns) as resolver:
         yield Router(resolver, _settings())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import timedelta
 
@@ -15,12 +14,6 @@ from tests.fakes.dns import DnsServer, Trouble
 from worker.routing.answers import Answer, Exchanger, Failed, Found, NoData, NoSuchName
 from worker.routing.memory import Memory
 from worker.routing.resolver import Resolver
-
-
-@pytest.fixture
-async def dns() -> AsyncIterator[DnsServer]:
-    async with DnsServer() as server:
-        yield server
 
 
 def _resolver(*servers: DnsServer, patience: float = 10, budget: float = 20) -> Resolver:
