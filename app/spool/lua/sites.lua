@@ -230,11 +230,11 @@ local function next_look(site, now)
 end
 
 -- Do for a site that lanes wait for what whoever left it could not: see places that were lost, and times that have
--- come.
+-- come. It is done with the site when none waits and no invitation is left that would lapse unseen.
 local function look_after(site, wakes, now)
   clear_slots(site)
   invite(site, wakes, now)
-  if call('EXISTS', K.waiting .. site) == 0 then
+  if call('EXISTS', K.waiting .. site) == 0 and call('ZCOUNT', K.slots .. site, '-inf', '(+inf') == 0 then
     call('ZREM', K.sites, site)
   else
     call('ZADD', K.sites, next_look(site, now), site)

@@ -96,6 +96,14 @@ class SiteMachine(SpoolMachine):
 
     @precondition(lambda self: self.inside)
     @rule(which=st.integers(0))
+    def lane_has_to_rest(self, which: int) -> None:
+        held = self.inside.pop(which % len(self.inside))
+        back = [Settlement(state, FREE, None) for state in held.states]
+        closing = Closing(False, lane_wait=REST)
+        self.alarms += self.do(self.spool.lanes.settle(held, back, closing)).wakes
+
+    @precondition(lambda self: self.inside)
+    @rule(which=st.integers(0))
     def worker_crashes(self, which: int) -> None:
         self.crashed.append(self.inside.pop(which % len(self.inside)))
 
@@ -141,7 +149,20 @@ class SiteMachine(SpoolMachine):
             self.tick()
             passed += timedelta(seconds=1)
             assert passed < IN_TIME
+        self.wait_for_what_lapses()
+        assert self.do(self.keys()) <= {"message", "site"}
         super().teardown()
+
+    def wait_for_what_lapses(self) -> None:
+        """Let alarms and invitations come to nothing, that nobody needs any more."""
+        for _ in range(15):
+            self.pass_time(timedelta(seconds=1))
+            self.tick()
+
+    async def keys(self) -> set[str]:
+        """Return the kinds of keys that there are."""
+        found = as_list(await self.spool.redis.call("KEYS", "*"))
+        return {as_text(key).split(":")[1] for key in found}
 
     async def left(self) -> int:
         mails = [

@@ -214,6 +214,24 @@ async def test_an_invitation_holds_for_a_while_and_no_longer(spool: Spool) -> No
     assert (await spool.lanes.enter(found, narrow)).wait > FREE
 
 
+async def test_an_invitation_of_a_lane_that_never_comes_leaves_nothing_behind(spool: Spool) -> None:
+    narrow = Site(SITE.name, 1, 1, SITE.rest)
+    first, overdue = [await claim(spool, f"domain{n}.example") for n in range(2)]
+    for each in (first, overdue):
+        await spool.lanes.enter(each, narrow)
+    await put_back(spool, overdue)
+    assert overdue.lane.name in await end(spool, first)
+    found = await spool.lanes.begin(overdue.lane, new_drain_id())
+    assert isinstance(found, MailClaim)
+    await end(spool, found)
+    for _ in range(2):
+        await clock_looks(spool)
+        await pass_time(spool.redis, timedelta(seconds=11))
+    await clock_looks(spool)
+    keys = spool.redis.keys
+    assert await spool.redis.call("EXISTS", keys.slots + SITE.name, keys.sites) == 0
+
+
 async def test_a_short_rest_does_not_cut_a_longer_one(spool: Spool) -> None:
     claims = [await claim(spool, f"domain{n}.example") for n in range(2)]
     for each in claims:
