@@ -12,6 +12,4 @@ if call('SCARD', K.drains .. lane) >= most then
 end
 call('SADD', K.drains .. lane, drain)
 call('HSET', K.drain .. drain, 'lane', lane)
-local first = claim(lane, drain, {}, now)
-if not first and state[3] then decline_invitation(state[3], lane, now) end
-return first
+return claim(lane, drain, {}, now)

@@ -51,7 +51,8 @@ local function doubted(drain)
 end
 
 -- End a drain: its lease, its place in the lane, and its place at a site, which goes to the lane that waits for it
--- (left to the clock where nobody is there to ring: without `wakes`).
+-- (left to the clock where nobody is there to ring: without `wakes`). A drain that went to no site gives up the lane's
+-- invitation.
 local function forget_drain(lane, drain, wakes, now)
   local site = call('HGET', K.drain .. drain, 'site')
   call('ZREM', K.leases, drain)
@@ -60,7 +61,10 @@ local function forget_drain(lane, drain, wakes, now)
   if site then
     call('ZREM', K.slots .. site, drain)
     if wakes then invite(site, wakes, now) end
+    return
   end
+  local invited = call('HGET', K.lane .. lane, 'invited')
+  if invited then decline_invitation(invited, lane, now) end
 end
 
 -- Claim the next members for a drain, or end the drain when nothing is due.

@@ -35,7 +35,10 @@ if tonumber(call('HGET', message, 'open')) <= 0 then
 end
 
 local site = call('HGET', K.drain .. drain, 'site')
-if site and ARGV[5] ~= '' and ARGV[5] ~= '0' then leave_line(site, lane, now) end
+if ARGV[5] ~= '' and ARGV[5] ~= '0' then
+  local line = site or call('HGET', K.lane .. lane, 'invited')
+  if line then leave_line(line, lane, now) end
+end
 rest(lane, ARGV[5], now)
 if site and ARGV[9] ~= '' then feedback(site, ARGV[9] == '1', wakes, now) end
 if site and ARGV[10] ~= '' then let_rest(site, ARGV[10], now) end

@@ -232,6 +232,25 @@ async def test_an_invitation_of_a_lane_that_never_comes_leaves_nothing_behind(sp
     assert await spool.redis.call("EXISTS", keys.slots + SITE.name, keys.sites) == 0
 
 
+@pytest.mark.parametrize("lane_wait", [None, timedelta(hours=1)])
+async def test_a_drain_that_goes_to_no_site_leaves_its_place_there_to_others(
+    spool: Spool, lane_wait: timedelta | None
+) -> None:
+    narrow = Site(SITE.name, 1, 1, SITE.rest)
+    first, unknown, other = [await claim(spool, f"domain{n}.example") for n in range(3)]
+    for each in (first, unknown, other):
+        await spool.lanes.enter(each, narrow)
+    for each in (unknown, other):
+        await put_back(spool, each)
+    assert unknown.lane.name in await end(spool, first)
+    found = await spool.lanes.begin(unknown.lane, new_drain_id())
+    assert isinstance(found, MailClaim)
+    waiting = [Settlement(state, timedelta(hours=1), None) for state in found.states]
+    closing = Closing(False, lane_wait=lane_wait)
+    await spool.lanes.settle(found, waiting, closing)
+    assert other.lane.name in await clock_looks(spool)
+
+
 async def test_a_short_rest_does_not_cut_a_longer_one(spool: Spool) -> None:
     claims = [await claim(spool, f"domain{n}.example") for n in range(2)]
     for each in claims:
