@@ -33,8 +33,11 @@ _log = structlog.get_logger(__name__)
 
 
 def encode_job(job: Mapping[str, object]) -> bytes:
-    """Return a job's bytes: msgpack, since arq's own pickle would run whatever somebody puts into Redis."""
-    return msgspec.msgpack.encode(job)
+    """Return a job's bytes: msgpack, since arq's own pickle would run whatever somebody puts into Redis.
+
+    Where arq gives a job up it writes an exception beside it, of which the words are kept.
+    """
+    return msgspec.msgpack.encode(job, enc_hook=str)
 
 
 def decode_job(stored: bytes) -> dict[str, object]:

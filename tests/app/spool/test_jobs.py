@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from app.spool.jobs import Alarm, arq_pool, decode_job
+from app.spool.jobs import Alarm, arq_pool, decode_job, encode_job
 from app.spool.replies import as_bytes, as_list
 from app.spool.scripts import LANES_PER_JOB
 from tests.app.spool.conftest import Spool
@@ -33,6 +33,10 @@ async def test_a_lane_is_named_as_often_as_it_was_asked_for(spool: Spool) -> Non
     lanes = ["mail/acme/transactional/d1.example"] * (LANES_PER_JOB + 2)
     await Alarm(arq_pool(spool.redis)).ring(lanes)
     assert sorted(map(len, await jobs(spool))) == [2, LANES_PER_JOB]
+
+
+def test_what_arq_says_of_a_job_that_it_gives_up_is_kept_in_words() -> None:
+    assert decode_job(encode_job({"r": RuntimeError("no more tries")})) == {"r": "no more tries"}
 
 
 async def test_a_ring_for_nothing_makes_no_job(spool: Spool) -> None:
