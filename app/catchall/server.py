@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -56,7 +57,7 @@ class _Handler:
         self._folder = folder
         self._tell = tell
         self._greylisted: set[str] = set()
-        self._unanswered: set[str] = set()
+        self._unanswered: set[bytes] = set()
 
     async def handle_EHLO(
         self,
@@ -96,7 +97,7 @@ class _Handler:
         except OSError as error:
             return f"452 4.3.1 The mailbox cannot write to its folder: {error.strerror}"
         self._tell(arrival)
-        if self._loses_the_answer(envelope) and server.transport:
+        if self._loses_the_answer(envelope, content) and server.transport:
             server.transport.close()
         return f"250 2.0.0 Taken as {arrival.id}"
 
@@ -117,11 +118,13 @@ class _Handler:
             case _:
                 assert_never(special)
 
-    def _loses_the_answer(self, envelope: Envelope) -> bool:
-        """Tell whether this mail's answer gets lost: each first one to such an address, not each second."""
-        unknown = {to for to in envelope.rcpt_tos if special_of(to) is Special.UNKNOWN}
-        is_first = not unknown <= self._unanswered
-        self._unanswered ^= unknown
+    def _loses_the_answer(self, envelope: Envelope, content: bytes) -> bool:
+        """Tell whether this mail gets no answer: when it first comes to such an address, not the second time."""
+        if Special.UNKNOWN not in map(special_of, envelope.rcpt_tos):
+            return False
+        mail = {hashlib.sha256(content).digest()}
+        is_first = not mail <= self._unanswered
+        self._unanswered ^= mail
         return is_first
 
     def _greylist(self, address: str) -> str:

@@ -21,7 +21,7 @@ class Special(StrEnum):
     SLOW = "slow"
     """Taken, but only after five seconds."""
     UNKNOWN = "unknown"
-    """Taken, but the connection breaks before the answer; the second time it is answered."""
+    """Taken, but the connection breaks before the answer; the second time it comes it is answered."""
 
 
 MEANINGS: Mapping[Special, str] = MappingProxyType(
