@@ -36,7 +36,9 @@ async def drain(lane: MailLane, resources: Resources) -> None:
     """Carry what is due in `lane`. Raises SpoolError where Redis cannot give a claim."""
     allowance = Allowance(resources)
     with resources.leases.hold() as lease:
+        asked_at = time.monotonic()
         claim = await resources.lanes.begin(lane, lease.drain)
+        lease.extend(asked_at)
         while isinstance(claim, MailClaim):
             try:
                 attempted = await _attempt_or_put_back(claim, lease, resources)

@@ -28,7 +28,9 @@ async def drain_endpoint(lane: EndpointLane, resources: Resources) -> None:
     """Post what is due in an endpoint's lane. Raises SpoolError where Redis cannot give a claim."""
     allowance = Allowance(resources)
     with resources.leases.hold() as lease:
+        asked_at = time.monotonic()
         claim = await resources.lanes.begin(lane, lease.drain)
+        lease.extend(asked_at)
         while isinstance(claim, ParcelClaim):
             endpoint = await resources.endpoint(lane)
             troubles = await _post_all(endpoint, claim, resources)

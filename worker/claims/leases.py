@@ -24,12 +24,13 @@ _log = structlog.get_logger(__name__)
 class Lease:
     """The right of one drain to send, until a moment of the monotonic clock.
 
-    `has_place` tells whether the drain holds a place at its site.
+    `has_begun` tells whether Redis knows the drain, `has_place` whether it holds a place at its site.
     """
 
     def __init__(self, drain: DrainId, length_s: float) -> None:
         """Stands from now on for `length_s` seconds."""
         self.drain = drain
+        self.has_begun = False
         self.has_place = False
         self._length_s = length_s
         self._until = time.monotonic() + length_s
@@ -44,6 +45,7 @@ class Lease:
 
     def extend(self, asked_at: float) -> None:
         """Stand for another length, counted from the moment before Redis was asked."""
+        self.has_begun = True
         self._until = max(self._until, asked_at + self._length_s)
 
     def lose(self) -> None:
@@ -80,8 +82,12 @@ class Leases:
                 _log.warning("leases_not_renewed", drains=len(self._held), error=error.detail)
 
     async def renew(self) -> None:
-        """Renew all leases once; those that another took over stop standing."""
-        asked_at, leases = time.monotonic(), dict(self._held)
+        """Renew all leases once; those that another took over stop standing.
+
+        Redis would take a drain that is about to begin for one that was taken over, so it is left alone.
+        """
+        asked_at = time.monotonic()
+        leases = {drain: lease for drain, lease in self._held.items() if lease.has_begun}
         lost = await self._lanes.renew(tuple(leases))
         for drain, lease in leases.items():
             if drain in lost:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from datetime import timedelta
 
 from app.ids import new_drain_id
 from app.messages import Stream
@@ -41,6 +42,8 @@ async def test_renewing_keeps_held_leases_and_loses_those_taken_over(spool: Spoo
     with leases.hold() as kept, leases.hold() as lost:
         assert await spool.lanes.begin(LANE, kept.drain)
         assert await spool.lanes.begin(LANE, lost.drain)
+        for each in (kept, lost):
+            each.extend(time.monotonic())
         await spool.redis.call("ZADD", spool.redis.keys.leases, 1, lost.drain)
         assert await eventually(lambda: spool.lanes.take_over([new_drain_id()]))
         await leases.renew()
@@ -56,3 +59,10 @@ async def test_a_lease_that_is_no_longer_held_is_not_renewed(spool: Spool) -> No
     await spool.redis.call("ZADD", spool.redis.keys.leases, 1, lease.drain)
     await leases.renew()
     assert len(await spool.lanes.take_over([new_drain_id()])) == 1
+
+
+async def test_a_drain_that_is_about_to_begin_loses_nothing_by_a_renewal(spool: Spool) -> None:
+    leases = Leases(spool.lanes, timedelta(seconds=60))
+    with leases.hold() as lease:
+        await leases.renew()
+        assert lease.stands()
