@@ -224,6 +224,10 @@ class DnsSettings(_Group):
     """How long all questions of one look-up may take together."""
     max_ttl: Seconds = timedelta(hours=1)
     """Longest time that an answer is kept, whatever its TTL."""
+    validating: bool = False
+    """The resolvers validate DNSSEC, and nobody can change answers on the way to us; switches DANE on."""
+    trusted_networks: tuple[Network, ...] = ()
+    """Networks beside loopback where validating resolvers may be: none but you sends packets there."""
 
 
 class WebhookSettings(_Group):

@@ -5,6 +5,9 @@
         dns.a("mx1.example.org", "127.0.0.2")
         dns.aaaa("mx2.example.org", "::1")
         dns.cname("www.example.org", "example.org")
+    dns.txt("_mta-sts.example.org", "v=STSv1; id=1;")
+    dns.tlsa("_25._tcp.mx1.example.org", bytes.fromhex("030101..."))    # the whole RDATA
+    dns.signed.add("example.org")               # what is in or below it is answered with AD
         settings = DnsSettings(nameservers=(dns.address,))
 
 A name without records does not exist (NXDOMAIN); a name with records of another type only answers
@@ -40,6 +43,7 @@ from dnslib import (  # type: ignore[import-untyped]  # dnslib has no types
     RD,
     RR,
     SOA,
+    TXT,
     A,
     DNSRecord,
 )
@@ -85,6 +89,7 @@ class DnsServer:
         self.questions: Counter[tuple[str, str]] = Counter()
         self.tcp_questions = 0
         self.script: Callable[[DNSRecord], bytes | None] | None = None
+        self.signed: set[str] = set()
         self._troubles: dict[tuple[str, str], Trouble] = {}
         self._udp: asyncio.DatagramTransport | None = None
         self._tcp: asyncio.Server | None = None
@@ -137,6 +142,14 @@ class DnsServer:
     def cname(self, name: str, target: str) -> None:
         """Make a name an alias."""
         self._set(name, "CNAME", (CNAME(target),))
+
+    def txt(self, name: str, *texts: str | list[str]) -> None:
+        """Set the TXT records of a name, each one string or several."""
+        self._set(name, "TXT", tuple(TXT(text) for text in texts))
+
+    def tlsa(self, name: str, *data: bytes) -> None:
+        """Set the TLSA records of a name, each as its whole RDATA: well formed or not."""
+        self._set(name, "TLSA", tuple(RD(each) for each in data))
 
     def remove(self, name: str) -> None:
         """Make a name not exist."""
@@ -195,7 +208,11 @@ class DnsServer:
             response.add_answer(RR(name, getattr(QTYPE, kind), rdata=record, ttl=self.ttl))
         if not records and name not in seen:
             self._deny(response, name)
+        response.header.ad = all(map(self._is_signed, {name, *seen}))
         return response
+
+    def _is_signed(self, name: str) -> bool:
+        return any(name == zone or name.endswith("." + zone) for zone in self.signed)
 
     def _deny(self, response: DNSRecord, name: str) -> None:
         times = (1, 3600, 600, 86400, self.ttl)

@@ -16,11 +16,16 @@ from typing import TypeVar
 
 import dns.asyncquery
 import dns.exception
+import dns.flags
 import dns.message
 import dns.name
 import dns.rcode
+import dns.rdata
+import dns.rdataclass
 import dns.rdatatype
+import dns.rdtypes.ANY.CNAME
 import dns.rdtypes.ANY.MX
+import dns.rdtypes.ANY.TXT
 import dns.rdtypes.IN.A
 import dns.rdtypes.IN.AAAA
 import dns.resolver
@@ -28,13 +33,15 @@ import dns.rrset
 
 from app.errors import ConfigurationError
 from app.settings import DnsSettings
-from worker.routing.answers import Answer, Exchanger, Failed, Found, NoData, NoSuchName
+from worker.routing.answers import Answer, Exchanger, Failed, Found, NoData, NoSuchName, Tlsa
 from worker.routing.memory import Memory
 
 R = TypeVar("R")
 
 _MOST_ALIASES = 8
 _ROUNDS = 2
+_CUT_OFF = Tlsa(255, 255, 255, b"")
+"""A TLSA record without its three numbers."""
 _UDP_BYTES = 1232
 """What a response may have without fragments on the way."""
 
@@ -58,12 +65,19 @@ class Resolver:
 
     def __init__(self, settings: DnsSettings) -> None:
         self._servers = _servers(settings.nameservers)
+        self._is_validated = settings.validating
+        _take_any_tlsa()
+        if settings.validating:
+            _require_trust(self._servers, settings)
         self._query_seconds = settings.query_timeout.total_seconds()
         self.budget_seconds = settings.budget.total_seconds()
         most_ttl = settings.max_ttl.total_seconds()
         self._exchangers = Memory[Exchanger](most_ttl)
         self._ipv4 = Memory[str](most_ttl)
         self._ipv6 = Memory[str](most_ttl)
+        self._aliases = Memory[str](most_ttl)
+        self._texts = Memory[bytes](most_ttl)
+        self._tlsa = Memory[Tlsa](most_ttl)
 
     async def __aenter__(self) -> Resolver:
         return self
@@ -74,8 +88,11 @@ class Resolver:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        for memory in (self._exchangers, self._ipv4, self._ipv6):
+        await self._exchangers.close()
+        for memory in (self._ipv4, self._ipv6, self._aliases):
             await memory.close()
+        await self._texts.close()
+        await self._tlsa.close()
 
     async def exchangers(self, domain: str) -> Answer[Exchanger]:
         """Return the MX records of a domain, in no order."""
@@ -91,6 +108,21 @@ class Resolver:
         """Return the AAAA records of a name."""
         ask = partial(self._look_up, kind=dns.rdatatype.AAAA, read=_read_ipv6)
         return await self._ipv6.recall(name.lower(), ask)
+
+    async def alias(self, name: str) -> Answer[str]:
+        """Return the CNAME record of the name itself, whatever stands behind it."""
+        ask = partial(self._look_up, kind=dns.rdatatype.CNAME, read=_read_alias)
+        return await self._aliases.recall(name.lower(), ask)
+
+    async def texts(self, name: str) -> Answer[bytes]:
+        """Return the TXT records of a name, the strings of each joined."""
+        ask = partial(self._look_up, kind=dns.rdatatype.TXT, read=_read_texts)
+        return await self._texts.recall(name.lower(), ask)
+
+    async def tlsa(self, name: str) -> Answer[Tlsa]:
+        """Return the TLSA records of a name such as `_25._tcp.mx.example.org`."""
+        ask = partial(self._look_up, kind=dns.rdatatype.TLSA, read=_read_tlsa)
+        return await self._tlsa.recall(name.lower(), ask)
 
     async def _look_up(
         self,
@@ -116,23 +148,31 @@ class Resolver:
         read: Callable[[dns.rrset.RRset], tuple[R, ...]],
     ) -> Answer[R]:
         """Ask, and ask again for the end of a chain of aliases (RFC 1034 §3.6.2) that came without it."""
-        aliases = 0
+        aliases, is_secure = 0, True
         while True:
-            response = await self._ask(dns.message.make_query(name, kind, payload=_UDP_BYTES))
+            response = await self._ask(self._query(name, kind))
             if isinstance(response, Failed):
                 return response
+            is_secure = is_secure and bool(response.flags & dns.flags.AD)
             chain = response.resolve_chaining()
             name, aliases = chain.canonical_name, aliases + len(chain.cnames)
             if aliases > _MOST_ALIASES:
                 return Failed(f"more than {_MOST_ALIASES} aliases")
             if response.rcode() == dns.rcode.NXDOMAIN:
-                return NoSuchName(chain.minimum_ttl)
+                return NoSuchName(chain.minimum_ttl, is_secure)
             if chain.answer is not None:
-                return Found(read(chain.answer), chain.minimum_ttl)
+                return Found(read(chain.answer), chain.minimum_ttl, is_secure, _plain(name))
             if not chain.cnames and not _is_denied(response) and _is_beside_the_point(response):
                 return Failed("the answer is to another question, or names other servers to ask")
             if not chain.cnames or _is_denied(response):
-                return NoData(chain.minimum_ttl)
+                return NoData(chain.minimum_ttl, is_secure)
+
+    def _query(self, name: dns.name.Name, kind: dns.rdatatype.RdataType) -> dns.message.Message:
+        """Make a question; where the answer's AD is believed, AD here asks for it (RFC 6840 §5.7)."""
+        query = dns.message.make_query(name, kind, payload=_UDP_BYTES)
+        if self._is_validated:
+            query.flags |= dns.flags.AD
+        return query
 
     async def _ask(self, query: dns.message.Message) -> dns.message.QueryMessage | Failed:
         """Ask each server; those that were silent once more, since a packet may have been lost."""
@@ -167,6 +207,8 @@ class Resolver:
             return _Silent()
         except (dns.exception.DNSException, OSError, EOFError) as error:
             return Failed(f"{server.address} cannot be asked: {str(error) or type(error).__name__}")
+        if not self._is_validated:
+            response.flags &= ~dns.flags.AD  # anybody on the way could have set it
         if response.rcode() in {dns.rcode.NOERROR, dns.rcode.NXDOMAIN}:
             return response
         return Failed(f"{server.address} answered {dns.rcode.to_text(response.rcode())}")
@@ -180,6 +222,10 @@ def _is_beside_the_point(response: dns.message.Message) -> bool:
     """Tell a referral, or records that were not asked for, from a name without records (RFC 2308 §2.2)."""
     has_referral = any(rrset.rdtype == dns.rdatatype.NS for rrset in response.authority)
     return has_referral or bool(response.answer)
+
+
+def _plain(name: dns.name.Name) -> str:
+    return name.to_text(omit_final_dot=True).lower()
 
 
 def _read_exchangers(records: dns.rrset.RRset) -> tuple[Exchanger, ...]:
@@ -200,6 +246,50 @@ def _read_ipv6(records: dns.rrset.RRset) -> tuple[str, ...]:
     return tuple(
         record.address for record in records if isinstance(record, dns.rdtypes.IN.AAAA.AAAA)
     )
+
+
+def _read_alias(records: dns.rrset.RRset) -> tuple[str, ...]:
+    return tuple(
+        _plain(record.target)
+        for record in records
+        if isinstance(record, dns.rdtypes.ANY.CNAME.CNAME)
+    )
+
+
+def _read_texts(records: dns.rrset.RRset) -> tuple[bytes, ...]:
+    return tuple(
+        b"".join(record.strings)
+        for record in records
+        if isinstance(record, dns.rdtypes.ANY.TXT.TXT)
+    )
+
+
+def _read_tlsa(records: dns.rrset.RRset) -> tuple[Tlsa, ...]:
+    found = (record.data for record in records if isinstance(record, dns.rdata.GenericRdata))
+    return tuple(
+        Tlsa(data[0], data[1], data[2], data[3:]) if len(data) >= 3 else _CUT_OFF for data in found
+    )
+
+
+def _take_any_tlsa() -> None:
+    """Let dnspython take TLSA records as they stand.
+
+    By itself it refuses a whole answer for one malformed record, and RFC 7672 §2.2 has us look past that one.
+    """
+    dns.rdata._rdata_classes[dns.rdataclass.IN, dns.rdatatype.TLSA] = dns.rdata.GenericRdata
+
+
+def _require_trust(servers: Sequence[_Server], settings: DnsSettings) -> None:
+    """Refuse to believe servers that an attacker may stand in front of (RFC 7672 §2.2, RFC 4035 §4.9.3)."""
+    for server in servers:
+        address = ip_address(server.address)
+        if not address.is_loopback and not any(
+            address in network for network in settings.trusted_networks
+        ):
+            raise ConfigurationError(
+                f"dns.validating: {server.address} is not on loopback: run a validating resolver beside the "
+                "worker and name it in dns.nameservers, or name its network in dns.trusted_networks"
+            )
 
 
 def _servers(names: Sequence[str]) -> tuple[_Server, ...]:

@@ -5,13 +5,22 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from ipaddress import ip_network
 
 import pytest
 
 from app.errors import ConfigurationError
 from app.settings import DnsSettings
 from tests.fakes.dns import DnsServer, Trouble
-from worker.routing.answers import Answer, Exchanger, Failed, Found, NoData, NoSuchName
+from worker.routing.answers import (
+    Answer,
+    Exchanger,
+    Failed,
+    Found,
+    NoData,
+    NoSuchName,
+    Tlsa,
+)
 from worker.routing.memory import Memory
 from worker.routing.resolver import Resolver
 
@@ -198,3 +207,64 @@ def test_servers_are_named_by_address_and_port(name: str) -> None:
 def test_a_server_that_is_no_address_is_a_contradiction(name: str) -> None:
     with pytest.raises(ConfigurationError, match="write `ip`"):
         Resolver(DnsSettings(nameservers=(name,)))
+
+
+async def test_the_strings_of_a_text_record_are_joined(dns: DnsServer) -> None:
+    dns.txt("x.example", ["v=STSv1; ", "id=1;"], "other")
+    async with _resolver(dns) as resolver:
+        answer = await resolver.texts("x.example")
+    assert isinstance(answer, Found)
+    assert set(answer.records) == {b"v=STSv1; id=1;", b"other"}
+
+
+async def test_tlsa_records_come_as_they_stand(dns: DnsServer) -> None:
+    dns.tlsa("_25._tcp.mx.x.example", bytes.fromhex("030101ff"), bytes.fromhex("090807"), b"\x03")
+    async with _resolver(dns) as resolver:
+        answer = await resolver.tlsa("_25._tcp.mx.x.example")
+    assert isinstance(answer, Found)
+    assert set(answer.records) == {
+        Tlsa(3, 1, 1, b"\xff"),
+        Tlsa(9, 8, 7, b""),
+        Tlsa(255, 255, 255, b""),
+    }
+
+
+async def test_an_alias_can_be_asked_for_itself_and_an_answer_names_its_end(dns: DnsServer) -> None:
+    dns.cname("www.x.example", "X.example")
+    dns.a("x.example", "192.0.2.1")
+    async with _resolver(dns) as resolver:
+        assert await resolver.alias("www.x.example") == Found(("x.example",), 0)
+        assert await resolver.alias("x.example") == NoData(0)
+        ipv4 = await resolver.ipv4("www.x.example")
+    assert isinstance(ipv4, Found)
+    assert ipv4.owner == "x.example"
+
+
+async def test_validation_is_believed_only_where_the_settings_say_so(dns: DnsServer) -> None:
+    dns.signed.add("x.example")
+    dns.a("x.example", "192.0.2.1")
+    dns.a("y.example", "192.0.2.1")
+    async with _resolver(dns) as resolver:
+        assert await resolver.ipv4("x.example") == Found(("192.0.2.1",), 0)
+    async with Resolver(DnsSettings(nameservers=(dns.address,), validating=True)) as resolver:
+        assert await resolver.ipv4("x.example") == Found(("192.0.2.1",), 0, is_secure=True)
+        assert await resolver.ipv4("y.example") == Found(("192.0.2.1",), 0)
+        assert await resolver.exchangers("x.example") == NoData(0, is_secure=True)
+        assert await resolver.exchangers("no.x.example") == NoSuchName(0, is_secure=True)
+
+
+async def test_a_chain_of_aliases_is_only_as_safe_as_its_weakest_link(dns: DnsServer) -> None:
+    dns.signed.add("x.example")
+    dns.cname("www.x.example", "y.example")
+    dns.a("y.example", "192.0.2.1")
+    async with Resolver(DnsSettings(nameservers=(dns.address,), validating=True)) as resolver:
+        assert await resolver.ipv4("www.x.example") == Found(("192.0.2.1",), 0)
+        assert await resolver.alias("www.x.example") == Found(("y.example",), 0, is_secure=True)
+
+
+def test_a_resolver_far_away_is_not_believed() -> None:
+    far = DnsSettings(nameservers=("127.0.0.1", "192.0.2.53"), validating=True)
+    with pytest.raises(ConfigurationError, match=r"192\.0\.2\.53 is not on loopback"):
+        Resolver(far)
+    near = {"trusted_networks": (ip_network("192.0.2.0/24"),)}
+    Resolver(far.model_copy(update=near))
