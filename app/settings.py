@@ -230,6 +230,19 @@ class DnsSettings(_Group):
     """Networks beside loopback where validating resolvers may be: none but you sends packets there."""
 
 
+class TlsSettings(_Group):
+    """How connections to receiving hosts are protected (docs/tls.md)."""
+
+    authorities: Path | None = None
+    """PEM file with the certificates of the authorities that are trusted; those of the system where missing."""
+    mta_sts: bool = True
+    """Keep the MTA-STS policies of receiving domains (RFC 8461)."""
+    mta_sts_port: Port = 443
+    """Port of the hosts that publish MTA-STS policies; the standard knows no other."""
+    plain_domains: tuple[str, ...] = ()
+    """Recipient domains that are sent to without TLS, unless they publish a policy or the message demands it."""
+
+
 class WebhookSettings(_Group):
     """How applications are told."""
 
@@ -311,6 +324,7 @@ class Settings(BaseSettings):
     api: ApiSettings = ApiSettings()
     delivery: DeliverySettings = Field(default_factory=DeliverySettings)
     dns: DnsSettings = DnsSettings()
+    tls: TlsSettings = TlsSettings()
     webhooks: WebhookSettings = WebhookSettings()
     dkim: DkimSettings = DkimSettings()
     worker: WorkerSettings = WorkerSettings()

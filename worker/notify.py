@@ -13,22 +13,19 @@ import base64
 import contextlib
 import hashlib
 import hmac
-import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
 import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
 
 from app.events import Event
-from app.networks import family_of, is_allowed
 from app.projects.endpoints import Endpoint
 from app.settings import WebhookSettings
 from app.spool.lanes import Parcel
 from app.wire import event_bytes
-from worker.routing.answers import Answer, Failed, Found
+from worker.connector import OwnNames, guarded_sockets
 from worker.routing.resolver import Resolver
 
 _ANSWER_BYTES = 1024
@@ -50,8 +47,8 @@ class Notifier:
     ) -> AsyncIterator[Notifier]:
         """Open the connections' pool, close it at the end. `resolver` finds the hosts and keeps answers."""
         connector = aiohttp.TCPConnector(
-            socket_factory=_guarded_socket_factory(settings),
-            resolver=_Names(resolver),
+            socket_factory=guarded_sockets(settings.allowed_networks, "endpoints"),
+            resolver=OwnNames(resolver),
             use_dns_cache=False,
             limit=1000,
             limit_per_host=50,
@@ -82,42 +79,6 @@ class Notifier:
             return f"{type(error).__name__}: {error}"
 
 
-class _Names(AbstractResolver):
-    """The resolver in the form that aiohttp wants."""
-
-    def __init__(self, resolver: Resolver) -> None:
-        self._resolver = resolver
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
-    ) -> list[ResolveResult]:
-        del family  # both are wanted
-        name = host.rstrip(".").lower()
-        if name == "localhost" or name.endswith(".localhost"):
-            return [_place(host, "127.0.0.1", port), _place(host, "::1", port)]  # RFC 6761 §6.3
-        answers = await asyncio.gather(self._resolver.ipv4(name), self._resolver.ipv6(name))
-        found = [_place(host, address, port) for answer in answers for address in _records(answer)]
-        if not found:
-            reasons = [answer.reason for answer in answers if isinstance(answer, Failed)]
-            raise OSError(socket.EAI_NONAME, *reasons[:1] or ["the DNS has no address for it"])
-        return found
-
-    async def close(self) -> None:
-        """Leave the resolver to whoever opened it."""
-
-
-def _records(answer: Answer[str]) -> tuple[str, ...]:
-    return answer.records if isinstance(answer, Found) else ()
-
-
-def _place(host: str, address: str, port: int) -> ResolveResult:
-    family = family_of(address)
-    flags = socket.AI_NUMERICHOST
-    return ResolveResult(
-        hostname=host, host=address, port=port, family=family, proto=0, flags=flags
-    )
-
-
 async def _take_body(answer: aiohttp.ClientResponse) -> None:
     """Read a short body, so that the connection can be kept; the status has decided, whatever becomes of it."""
     with contextlib.suppress(aiohttp.ClientError, TimeoutError, OSError):
@@ -136,15 +97,3 @@ def signature_headers(secret: str, event_id: str, sent_at: datetime, body: bytes
         "webhook-timestamp": timestamp,
         "webhook-signature": f"v1,{signature}",
     }
-
-
-def _guarded_socket_factory(
-    settings: WebhookSettings,
-) -> Callable[[aiohttp.AddrInfoType], socket.socket]:
-    def make(info: aiohttp.AddrInfoType) -> socket.socket:
-        family, kind, protocol, _, address = info
-        if not is_allowed(str(address[0]), settings.allowed_networks):
-            raise OSError(f"{address[0]} is a private address; webhooks go to public ones")
-        return socket.socket(family, kind, protocol)
-
-    return make

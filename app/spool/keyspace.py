@@ -26,6 +26,8 @@ clock                       hash   the `last` tick, and until when leases have `
 endpoints:<project>         hash   endpoint -> the event types it wants, or `*`               with the endpoint
 dropped:<project>           hash   endpoint -> events not queued since it was full            with the endpoint
 endpoint:<project>          hash   endpoint -> its record                                     with the endpoint
+sts:<domain>                hash   an MTA-STS `policy`, and when it was last `used`, ms       when it expires
+sts_due                     zset   domains by the next refresh of their policy, ms            entry by entry
 key:<key>                   string an API key's record: hash of the secret, scopes            when revoked
 queue, arq:*                       arq's own; losing all of it loses no mail                  seconds
 """
@@ -59,13 +61,15 @@ class Keyspace:
     endpoints: str
     dropped: str
     endpoint: str
+    sts: str
+    sts_due: str
     key: str
     queue: str
 
     @classmethod
     def of(cls, prefix: str) -> Keyspace:
         """Return the keys of the installation that is called `prefix`."""
-        single = {"sites", "leases", "lanes", "expiries", "clock", "queue"}
+        single = {"sites", "leases", "lanes", "expiries", "sts_due", "clock", "queue"}
         names = [field.name for field in fields(cls)]
         return cls(**{name: f"{prefix}:{name}{'' if name in single else ':'}" for name in names})
 

@@ -57,6 +57,9 @@ class Scripts:
     wake: Script
     overdue: Script
     hasten: Script
+    load_policy: Script
+    keep_policy: Script
+    due_policies: Script
 
     @classmethod
     def of(cls, keys: Keyspace, settings: Settings) -> Scripts:
@@ -82,6 +85,9 @@ class Scripts:
             wake=script("wake"),
             overdue=script("overdue"),
             hasten=script("hasten"),
+            load_policy=script("load_policy"),
+            keep_policy=script("keep_policy"),
+            due_policies=script("due_policies"),
         )
 
 
