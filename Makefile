@@ -81,7 +81,7 @@ clean: ## Remove the virtual environment and all caches (the data of `make run` 
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 system:
-	@./tools/system-packages postfix:smtp-sink opendkim:opendkim faketime:faketime
+	@./tools/system-packages postfix:smtp-sink opendkim:opendkim faketime:faketime unbound:unbound
 	@./tools/aside-packages .aside/exim exim4-daemon-light libnss-wrapper # Debian has one mail server at a time
 
 $(STAMP): requirements/dev.txt pyproject.toml tools/venv

@@ -55,6 +55,42 @@ class Category(StrEnum):
     """The trouble is our own: a setting, or a worker that stopped."""
 
 
+class TlsPolicy(StrEnum):
+    """Which rule a connection had to keep, named after where the rule came from (docs/tls.md)."""
+
+    NONE = "none"
+    """The settings say that this domain is sent to in plain text."""
+    OPPORTUNISTIC = "opportunistic"
+    """Nobody asks for more: TLS where it can be had, any certificate, and plain text else (RFC 7435)."""
+    VERIFIED = "verified"
+    """The message asks for a valid certificate."""
+    MTA_STS = "mta-sts"
+    """The domain's MTA-STS policy names the host and wants a valid certificate (RFC 8461)."""
+    MTA_STS_TESTING = "mta-sts-testing"
+    """The domain has such a policy, and still wants its mail when it fails."""
+    DANE = "dane"
+    """The host's TLSA records want TLS, and say which certificate (RFC 7672)."""
+    REQUIRETLS = "requiretls"
+    """The message asks for a valid certificate and a promise to ask the same of others (RFC 8689)."""
+
+
+class Certificate(StrEnum):
+    """What is to be said of the certificate that a host showed."""
+
+    VALID = "valid"
+    """A trusted authority gave it to a host of this name, and it has not ended."""
+    PINNED = "pinned"
+    """A TLSA record of the host vouches for it."""
+    UNPINNED = "unpinned"
+    """No TLSA record of the host fits it, though some could."""
+    EXPIRED = "expired"
+    """Its time is over, or has not begun."""
+    WRONG_NAME = "wrong_name"
+    """It is for other names."""
+    UNTRUSTED = "untrusted"
+    """No trusted authority stands behind it: it is self-signed, or a link of its chain is missing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Peer:
     """The host that a try spoke to. `tls` is the protocol version (`TLSv1.3`) or None for plain text.

@@ -43,6 +43,19 @@ class OnUnknown(StrEnum):
     """Stop and tell: better never than twice."""
 
 
+class TlsWish(StrEnum):
+    """How safe a message wants its way to be, beside what its receivers ask for."""
+
+    OPPORTUNISTIC = "opportunistic"
+    """As safe as the receiver asks for; TLS where it can be had, if it asks for nothing."""
+    VERIFIED = "verified"
+    """Only to hosts with a valid certificate."""
+    REQUIRE = "require"
+    """Only to such hosts that also promise to pass it on like this (REQUIRETLS, RFC 8689)."""
+    OPTIONAL = "optional"
+    """Rather arrive than be safe: what the receiver asks for is not insisted on (`TLS-Required: No`, RFC 8689)."""
+
+
 class Status(StrEnum):
     """Where a recipient stands."""
 

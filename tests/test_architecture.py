@@ -33,19 +33,12 @@ TOP_LEVEL = {
 }  # fmt: skip
 ROOMS = {
     "app": {
-        "api",
-        "catchall",
-        "dashboard",
-        "logbook",
-        "mail",
-        "processes",
-        "projects",
-        "server",
-        "signals",
-        "spool",
+        "api", "catchall", "dashboard", "logbook", "mail", "processes", "projects", "server", "signals", "spool",
     },
-    "worker": {"claims", "feedback", "outcomes", "reports", "routing", "signals", "sites", "smtp"},
-}
+    "worker": {
+        "claims", "feedback", "outcomes", "policies", "reports", "routing", "signals", "sites", "smtp",
+    },
+}  # fmt: skip
 DRAWERS = {"base", "common", "core", "helper", "helpers", "misc", "util", "utils"}
 PURE = ("app/mail/", "worker/outcomes/", "worker/retry.py")
 CLOCKS = {"monotonic", "now", "perf_counter", "time", "today", "utcnow"}

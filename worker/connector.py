@@ -65,6 +65,7 @@ class OwnNames(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
+        """Return the addresses of a host. Raises OSError where it has none, or nobody can tell."""
         del family  # both are wanted
         name = host.rstrip(".").lower()
         if name == "localhost" or name.endswith(".localhost"):

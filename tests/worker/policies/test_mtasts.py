@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from postfix_mta_sts_resolver import utils  # type: ignore[import-untyped]  # it has no types
 
 from app.spool.policies import Mode, StsPolicy
-from worker.routing.mtasts import PolicyError, Rules, lists, parse_policy, parse_record
+from worker.policies.mtasts import PolicyError, Rules, lists, parse_policy, parse_record
 
 GOOD = (
     b"version: STSv1\r\nmode: enforce\r\nmx: mx.x.example\r\nmx: *.x.example\r\nmax_age: 86400\r\n"

@@ -20,8 +20,8 @@ from tests.fakes.dns import DnsServer, Trouble
 from tests.fakes.policyhost import ENFORCED, PolicyHost
 from tests.fakes.valkey import ValkeyServer
 from tests.fakes.waiting import eventually
-from worker.routing.fetching import Fetcher
-from worker.routing.policybook import Means, PolicyBook
+from worker.policies.fetching import Fetcher
+from worker.policies.policybook import Means, PolicyBook
 from worker.routing.resolver import Resolver
 
 NAME = "mta-sts.x.example"

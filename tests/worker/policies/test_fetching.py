@@ -14,8 +14,8 @@ from app.networks import Network
 from app.settings import DnsSettings, TlsSettings
 from tests.fakes.dns import DnsServer
 from tests.fakes.policyhost import ENFORCED, PolicyHost
-from worker.routing.fetching import Fetcher
-from worker.routing.mtasts import MOST_BYTES, PolicyError
+from worker.policies.fetching import Fetcher
+from worker.policies.mtasts import MOST_BYTES, PolicyError
 from worker.routing.resolver import Resolver
 
 NAME = "mta-sts.x.example"

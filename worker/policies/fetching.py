@@ -12,7 +12,7 @@ import aiohttp
 from app.networks import Network
 from app.settings import TlsSettings
 from worker.connector import OwnNames, guarded_sockets, verifying_context
-from worker.routing.mtasts import MOST_BYTES, PolicyError
+from worker.policies.mtasts import MOST_BYTES, PolicyError
 from worker.routing.resolver import Resolver
 
 _TIMEOUT_S = 60.0

@@ -15,10 +15,10 @@ import structlog
 
 from app.errors import SpoolError
 from app.spool.policies import Mode, PolicyShelf, StsPolicy
+from worker.policies.fetching import Fetcher
+from worker.policies.mtasts import PolicyError, parse_policy, parse_record
 from worker.retry import spread
 from worker.routing.answers import Found
-from worker.routing.fetching import Fetcher
-from worker.routing.mtasts import PolicyError, parse_policy, parse_record
 from worker.routing.resolver import Resolver
 
 _log = structlog.get_logger(__name__)
@@ -123,7 +123,8 @@ class PolicyBook:
         """Fetch a policy and keep it; None if that fails, or failed a moment ago. Asks once for all who wait."""
         task = self._fetching.get((domain, id_))
         if task is None:
-            if self._means.clock() < self._failed.get((domain, id_), self._means.clock()):
+            until = self._failed.get((domain, id_))
+            if until is not None and self._means.clock() < until:
                 return None
             task = asyncio.create_task(self._fetch(domain, id_))
             self._fetching[domain, id_] = task

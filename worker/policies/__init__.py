@@ -1,0 +1,1 @@
+"""How safe a connection has to be: what receivers publish, what messages demand, and what is made of both."""
