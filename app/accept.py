@@ -18,7 +18,7 @@ from app.mail.compose import compose
 from app.mail.content import Content, ContentError
 from app.mail.dkim import SigningKey, sign
 from app.mail.headers import HeaderError
-from app.messages import Draft, Field, Message, Receipt, Recipient
+from app.messages import Draft, Field, Message, Receipt, Recipient, TlsWish
 from app.projects.keyring import Keyring
 from app.projects.keys import Caller
 from app.settings import Settings
@@ -70,6 +70,7 @@ class Acceptor:
             created_at=now,
             expires_at=self._expires_at(draft, now),
             on_unknown=draft.on_unknown,
+            tls=draft.tls,
         )
 
     def _recipients(self, draft: Draft) -> tuple[Recipient, ...]:
@@ -155,6 +156,7 @@ def _write(draft: Draft, message: Message, keys: tuple[SigningKey, ...]) -> byte
         attachments=draft.attachments,
         headers=draft.headers,
         date=message.created_at,
+        is_tls_optional=draft.tls is TlsWish.OPTIONAL,
         message_id=f"{unique}@{draft.sender.address.domain}",
     )
     return sign(compose(content, unique), keys, message.created_at)

@@ -95,6 +95,7 @@ class Certificate(StrEnum):
 class Peer:
     """The host that a try spoke to. `tls` is the protocol version (`TLSv1.3`) or None for plain text.
 
+    `cipher` and `certificate` tell more of TLS, `policy` which rule the connection had to keep.
     `source` and `source_address` tell where from, None where the system picked the address.
     """
 
@@ -103,6 +104,9 @@ class Peer:
     tls: str | None = None
     source: str | None = None
     source_address: str | None = None
+    cipher: str | None = None
+    certificate: Certificate | None = None
+    policy: TlsPolicy | None = None
 
 
 @dataclass(frozen=True, slots=True)

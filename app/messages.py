@@ -102,6 +102,7 @@ class Draft:
     metadata: Mapping[str, str] = field(default_factory=dict)
     stream: Stream = Stream.TRANSACTIONAL
     on_unknown: OnUnknown = OnUnknown.RETRY
+    tls: TlsWish = TlsWish.OPPORTUNISTIC
     expires_at: datetime | None = None
 
 
@@ -130,6 +131,7 @@ class Message:
     expires_at: datetime
     size_bytes: int = 0
     on_unknown: OnUnknown = OnUnknown.RETRY
+    tls: TlsWish = TlsWish.OPPORTUNISTIC
 
     def recipient_id(self, index: int) -> RecipientId:
         """Return the id of the recipient at `index`."""

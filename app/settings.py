@@ -165,7 +165,8 @@ class DeliverySettings(_Group):
     most_interruptions: Count = 8
     """Workers that may be lost with a message in hand before it is given up; waits grow as `retry_after`."""
     site_back_off: tuple[Seconds, ...] = tuple(timedelta(seconds=s) for s in (30, 60, 120, 300))
-    """Waits of a whole lane after its first, second, … failure to reach any host."""
+    """Waits of a whole lane after its first, second, … failure to reach any host; the first one is also how
+    long a host that failed a transport policy is not asked again."""
     first_window: Count = 5
     """Drains, and so connections, that a receiving system gets at first, from all workers together."""
     window: Count = 20

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 import orjson
 
-from app.events import Delivery, Event
+from app.events import Delivery, Event, Peer
 
 Json: TypeAlias = "str | int | bool | list[Json] | dict[str, Json] | None"
 
@@ -40,20 +40,30 @@ def event_json(event: Event) -> dict[str, Json]:
 
 def delivery_json(delivery: Delivery) -> dict[str, Json]:
     """Return how a try went, as JSON; what is not known is null."""
-    reply, peer, next_at = delivery.reply, delivery.peer, delivery.next_attempt_at
+    reply, next_at = delivery.reply, delivery.next_attempt_at
     return {
         "category": delivery.category.value if delivery.category else None,
         "code": reply.code if reply else None,
         "enhanced_code": reply.enhanced if reply else None,
         "text": reply.text if reply else delivery.text,
-        "host": peer.host if peer else None,
-        "ip": peer.address if peer else None,
-        "tls": peer.tls if peer else None,
-        "source": peer.source if peer else None,
-        "source_ip": peer.source_address if peer else None,
+        **peer_json(delivery.peer),
         "final": delivery.final,
         "in_doubt": delivery.in_doubt,
         "next_attempt_at": rfc3339(next_at) if next_at else None,
+    }
+
+
+def peer_json(peer: Peer | None) -> dict[str, str | None]:
+    """Return who was spoken to and how, as JSON; what is not known is null."""
+    return {
+        "host": peer.host if peer else None,
+        "ip": peer.address if peer else None,
+        "tls": peer.tls if peer else None,
+        "tls_cipher": peer.cipher if peer else None,
+        "tls_certificate": peer.certificate if peer else None,
+        "tls_policy": peer.policy if peer else None,
+        "source": peer.source if peer else None,
+        "source_ip": peer.source_address if peer else None,
     }
 
 

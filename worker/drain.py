@@ -1,4 +1,4 @@
-"""The story of the worker: claim, route, choose a source, transact, settle, and again until the lane is empty.
+"""The story of the worker: claim, find the way, choose a source, transact, settle, until the lane is empty.
 
 One drain holds one claim at a time, so a crash puts at most one mail per connection in doubt. It ends
 when nothing is due, when its time or its number of mails is up (lanes take turns), when no host can be
@@ -19,6 +19,7 @@ from worker.claims.leases import Lease
 from worker.claims.share import share_of
 from worker.outcomes.outcome import Outcome, Verdict
 from worker.resources import Resources
+from worker.routing.hosts import Route
 from worker.settle import settle
 from worker.smtp.attempt import Attempted
 from worker.smtp.envelope import Envelope
@@ -27,6 +28,9 @@ _EXPIRED = Outcome(
     Verdict.EXPIRED, None, None, "the message's time ended before it could be delivered", None
 )
 _HELD = Outcome(Verdict.HELD, None, None, "the receiving system gets no more at a time", None)
+_UNPROTECTED = Outcome(
+    Verdict.HELD, None, None, "the policy of the domain cannot be known without Redis", None
+)
 _STOPPED = Outcome(
     Verdict.INTERRUPTED, Category.LOCAL, None, "our worker stopped before it was sent", None
 )
@@ -56,7 +60,7 @@ async def attempt(claim: MailClaim, lease: Lease, resources: Resources) -> Attem
     started_at = resources.clock()
     if claim.is_overdue(started_at):
         return _alike(_EXPIRED, claim, resources)
-    hosts = await resources.router.route(claim.lane.domain)
+    hosts = await _way(claim, resources)
     if isinstance(hosts, Outcome):
         return _alike(hosts, claim, resources)
     if not lease.has_place:
@@ -70,6 +74,18 @@ async def attempt(claim: MailClaim, lease: Lease, resources: Resources) -> Attem
     guard = guard_of(claim, lease, resources.lanes)
     attempted = await resources.carrier.carry(share.hosts, envelope, guard, share.source)
     return share.completed(attempted, claim)
+
+
+async def _way(claim: MailClaim, resources: Resources) -> Route | Outcome:
+    """Find the hosts for a claim, each with the policy for connections to it; else why there are none."""
+    domain = claim.lane.domain
+    hosts = await resources.router.route(domain)
+    if isinstance(hosts, Outcome):
+        return hosts
+    try:
+        return await resources.protection.protect(domain, hosts, claim.message.tls)
+    except SpoolError:
+        return _UNPROTECTED  # settling waits for Redis, and puts the claim back
 
 
 async def _enter_site(claim: MailClaim, resources: Resources) -> bool:

@@ -24,12 +24,16 @@ from app.signals.logs import configure_logs
 from app.spool.client import Redis, end, translate
 from app.spool.jobs import DRAIN_JOB, Alarm, arq_pool, decode_job, encode_job
 from app.spool.lanes import Lanes
+from app.spool.policies import PolicyShelf
 from app.spool.scripts import LANES_PER_JOB, Scripts
 from app.spool.sources import SourceBook
 from worker.claims.leases import Leases
 from worker.drains import Drains
 from worker.jobs import Jobs
 from worker.notify import Notifier
+from worker.policies.fetching import Fetcher
+from worker.policies.policybook import Means, PolicyBook
+from worker.policies.protection import Protection
 from worker.resources import Resources, utc_now
 from worker.routing.mx import Router
 from worker.routing.resolver import Resolver
@@ -40,6 +44,7 @@ from worker.sites.sourcefile import read_sources
 from worker.sites.sources import by_stream
 from worker.smtp.attempt import Carrier
 from worker.smtp.pool import Pool
+from worker.smtp.tls import Tls
 from worker.sweep import keep_time
 
 _log = structlog.get_logger(__name__)
@@ -83,9 +88,10 @@ async def open_resources(settings: Settings, redis: Redis) -> AsyncIterator[Reso
     sources_file = settings.delivery.sources_file
     pools = read_sources(sources_file) if sources_file else ()
     async with AsyncExitStack() as stack:
-        sites = Sites(settings.delivery)
-        pool = await stack.enter_async_context(Pool(settings.delivery, sites))
+        sites, tls = Sites(settings.delivery), Tls(settings.tls.authorities)
+        pool = await stack.enter_async_context(Pool(settings.delivery, sites, tls))
         resolver = await stack.enter_async_context(Resolver(settings.dns))
+        policies = await stack.enter_async_context(_policy_book(settings, resolver, redis, scripts))
         notifier = await stack.enter_async_context(
             Notifier.open(settings.webhooks, resolver, utc_now)
         )
@@ -96,6 +102,8 @@ async def open_resources(settings: Settings, redis: Redis) -> AsyncIterator[Reso
             alarm=Alarm(arq_pool(redis)),
             leases=Leases(lanes, settings.delivery.lease),
             router=Router(resolver, settings.delivery),
+            policies=policies,
+            protection=Protection(resolver, policies, settings),
             sites=sites,
             pools=by_stream(pools),
             book=SourceBook(redis, scripts),
@@ -108,6 +116,18 @@ async def open_resources(settings: Settings, redis: Redis) -> AsyncIterator[Reso
         )
 
 
+@asynccontextmanager
+async def _policy_book(
+    settings: Settings, resolver: Resolver, redis: Redis, scripts: Scripts
+) -> AsyncIterator[PolicyBook]:
+    allowed = settings.delivery.allowed_networks
+    async with Fetcher.open(settings.tls, resolver, allowed) as fetcher:
+        shelf = PolicyShelf(redis, scripts)
+        book = PolicyBook(Means(resolver, fetcher, shelf, utc_now, random.random))
+        yield book
+        await book.close()
+
+
 async def run(settings: Settings) -> None:
     """Work until SIGTERM or SIGINT."""
     pulse = Pulse()
@@ -118,6 +138,7 @@ async def run(settings: Settings) -> None:
             asyncio.TaskGroup() as tasks,
         ):
             leases = tasks.create_task(resources.leases.keep())
+            refreshing = tasks.create_task(resources.policies.keep_fresh())
             async with Drains(resources) as drains:
                 ticking = tasks.create_task(keep_time(resources, drains.start))
                 listening = tasks.create_task(_listen(redis, resources, drains, pulse))
@@ -126,6 +147,7 @@ async def run(settings: Settings) -> None:
                 await end(ticking)
                 await end(listening)
                 await drains.stop(settings.worker.patience.total_seconds())
+            await end(refreshing)
             await end(leases)
         _log.info("worker_stopped")
 

@@ -16,6 +16,8 @@ from app.spool.lanes import EndpointLane, Lanes
 from app.spool.sources import SourceBook
 from worker.claims.leases import Leases
 from worker.notify import Notifier
+from worker.policies.policybook import PolicyBook
+from worker.policies.protection import Protection
 from worker.routing.mx import Router
 from worker.signals.metrics import Metrics
 from worker.sites.profiles import Sites
@@ -36,6 +38,8 @@ class Resources:
     alarm: Alarm
     leases: Leases
     router: Router
+    policies: PolicyBook
+    protection: Protection
     sites: Sites
     pools: Mapping[Stream, SourcePool]
     book: SourceBook

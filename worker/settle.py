@@ -73,7 +73,11 @@ class Decision:
 
 
 def decide(outcome: Outcome, state: RecipientState, terms: Terms) -> Decision:
-    """Return what becomes of a recipient. Only the receiver's verdict counts as an attempt."""
+    """Return what becomes of a recipient. Only the receiver's verdict counts as an attempt.
+
+    That no host fulfils the transport policy counts too: such a recipient waits by itself, since others of its
+    lane may demand less.
+    """
     if outcome.in_doubt and terms.on_unknown is OnUnknown.HOLD:
         return Decision(Status.UNKNOWN, state.attempts + 1, state.interruptions)
     return _consequence(outcome, state, terms)
@@ -88,7 +92,7 @@ def _consequence(outcome: Outcome, state: RecipientState, terms: Terms) -> Decis
             return _refused(outcome, state, terms)
         case Verdict.EXPIRED:
             return Decision(Status.EXPIRED, state.attempts, state.interruptions)
-        case Verdict.DEFERRED:
+        case Verdict.DEFERRED | Verdict.INSECURE:
             return Decision(Status.DEFERRED, tried, state.interruptions, terms.wait(tried))
         case Verdict.UNREACHED | Verdict.BLOCKED:
             # It keeps its place; the lane is what waits, or the source, or (`wait`) the site.

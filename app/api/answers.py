@@ -8,7 +8,16 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
-from app.events import AttemptRecord, Category, Delivery, Event, EventType, Line
+from app.events import (
+    AttemptRecord,
+    Category,
+    Certificate,
+    Delivery,
+    Event,
+    EventType,
+    Line,
+    TlsPolicy,
+)
 from app.ids import recipient_id
 from app.messages import Field as Place
 from app.messages import (
@@ -20,9 +29,10 @@ from app.messages import (
     RecipientState,
     Status,
     Stream,
+    TlsWish,
 )
 from app.projects.endpoints import Endpoint
-from app.wire import delivery_json, event_json, rfc3339
+from app.wire import delivery_json, event_json, peer_json, rfc3339
 
 Time = Annotated[
     datetime,
@@ -90,6 +100,13 @@ class DeliveryOut(AnswerModel):
     host: str | None = Field(description="The host that was spoken to.")
     ip: str | None = Field(description="Its address.")
     tls: str | None = Field(description="The protocol, such as `TLSv1.3`; null for plain text.")
+    tls_cipher: str | None = Field(description="The cipher suite, by OpenSSL's name.")
+    tls_certificate: Certificate | None = Field(
+        description="What the host's certificate is worth, whether that mattered or not; null without TLS."
+    )
+    tls_policy: TlsPolicy | None = Field(
+        description="Which rule the connection had to keep, by where it comes from; null where there was no host."
+    )
     source: str | None = Field(
         description="The source it was sent from; null where none are configured."
     )
@@ -141,6 +158,7 @@ class MessageOut(AnswerModel):
     metadata: Mapping[str, str]
     stream: Stream
     on_unknown: OnUnknown
+    tls: TlsWish
     size: int = Field(description="Bytes of the message as it is sent.")
     created_at: Time
     expires_at: Time = Field(description="When delivery is given up.")
@@ -159,6 +177,7 @@ class MessageOut(AnswerModel):
             metadata=message.metadata,
             stream=message.stream,
             on_unknown=message.on_unknown,
+            tls=message.tls,
             size=message.size_bytes,
             created_at=message.created_at,
             expires_at=message.expires_at,
@@ -239,6 +258,9 @@ class AttemptOut(AnswerModel):
     host: str | None
     ip: str | None
     tls: str | None
+    tls_cipher: str | None
+    tls_certificate: Certificate | None
+    tls_policy: TlsPolicy | None
     source: str | None
     source_ip: str | None
     text: str
@@ -247,19 +269,16 @@ class AttemptOut(AnswerModel):
     @classmethod
     def of(cls, attempt: AttemptRecord) -> AttemptOut:
         """Return the answer that shows `attempt`."""
-        peer = attempt.peer
         both = zip(attempt.recipients, attempt.results, strict=True)
-        return cls(
-            started_at=attempt.started_at,
-            finished_at=attempt.finished_at,
-            recipients=[AttemptRecipient(id=name, result=result) for name, result in both],
-            host=peer.host if peer else None,
-            ip=peer.address if peer else None,
-            tls=peer.tls if peer else None,
-            source=peer.source if peer else None,
-            source_ip=peer.source_address if peer else None,
-            text=attempt.text,
-            dialogue=[LineOut.of(line) for line in attempt.dialogue],
+        return cls.model_validate(
+            {
+                "started_at": attempt.started_at,
+                "finished_at": attempt.finished_at,
+                "recipients": [AttemptRecipient(id=name, result=result) for name, result in both],
+                **peer_json(attempt.peer),
+                "text": attempt.text,
+                "dialogue": [LineOut.of(line) for line in attempt.dialogue],
+            }
         )
 
 

@@ -30,7 +30,7 @@ from app.errors import FieldError, InvalidRequest
 from app.events import EventType
 from app.mail.content import MAX_CONTENT_TYPE, MAX_FILENAME, Attachment, ContentError
 from app.mail.headers import MAX_VALUE, HeaderError, check_header, is_structured
-from app.messages import Draft, OnUnknown, Stream
+from app.messages import Draft, OnUnknown, Stream, TlsWish
 from app.projects.urls import MAX_URL
 from app.settings import Settings
 
@@ -162,6 +162,13 @@ class MessageRequest(WireModel):
         description="What to do when a message was sent but the receiver's answer was lost: `retry` (where it "
         "is missing) sends it again, and a second copy may arrive; `hold` ends it as `unknown`.",
     )
+    tls: Annotated[TlsWish, Field(strict=False)] | None = Field(
+        default=None,
+        description="How safe the way has to be. `opportunistic` (where it is missing): as safe as the receiver "
+        "asks for by DANE or MTA-STS. `verified`: only to hosts with a valid certificate. `require`: only to such "
+        "hosts that promise to pass it on like this (REQUIRETLS, RFC 8689). `optional`: rather arrive than be "
+        "safe (`TLS-Required: No`).",
+    )
     expires_in: Annotated[int, Field(ge=1, le=_YEAR_S)] | None = Field(
         default=None, description="Seconds after which delivery is given up. Not with `expires_at`."
     )
@@ -195,6 +202,7 @@ class MessageRequest(WireModel):
             metadata=self.metadata or {},
             stream=self.stream or Stream.TRANSACTIONAL,
             on_unknown=self.on_unknown or OnUnknown.RETRY,
+            tls=self.tls or TlsWish.OPPORTUNISTIC,
             expires_at=_expires_at(self, now),
         )
 

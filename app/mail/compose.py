@@ -53,6 +53,8 @@ def _message_fields(content: Content) -> str:
         fields.append(mailbox_field("Reply-To", content.reply_to))
     fields.append(text_field("Subject", content.subject))
     fields.append(f"Message-ID: <{content.message_id}>\r\n")
+    if content.is_tls_optional:
+        fields.append("TLS-Required: No\r\n")
     fields.extend(text_field(name, value) for name, value in content.headers)
     return "".join(fields)
 

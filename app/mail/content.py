@@ -54,7 +54,10 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """All that becomes bytes; `message_id` is without <>. Raises ContentError or HeaderError."""
+    """All that becomes bytes; `message_id` is without <>. Raises ContentError or HeaderError.
+
+    `is_tls_optional` asks each server on the way to deliver rather than insist on TLS (RFC 8689 §3).
+    """
 
     sender: Mailbox
     to: tuple[Mailbox, ...]
@@ -67,6 +70,7 @@ class Content:
     headers: tuple[tuple[str, str], ...]
     date: datetime
     message_id: str
+    is_tls_optional: bool = False
 
     def __post_init__(self) -> None:
         check_text(self.subject)

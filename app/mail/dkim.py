@@ -57,6 +57,7 @@ _SIGNED = (
     "List-Owner",
     "List-Archive",
     "Auto-Submitted",
+    "TLS-Required",
     "Feedback-ID",
     "CFBL-Address",
     "CFBL-Feedback-ID",

@@ -101,6 +101,10 @@ def _check_name(name: str) -> None:
             f"The header name {name!a} may hold only printable ASCII without space and colon."
         )
     lower = name.lower()
+    if lower == "tls-required":
+        raise HeaderError(
+            f"The header {name} comes of the field tls: leave it out, and set that to optional."
+        )
     if lower in _OF_REQUEST:
         raise HeaderError(
             f"The header {name} has a field of its own: use {lower.replace('-', '_')}."

@@ -49,6 +49,7 @@ def claim(state: RecipientState, lives: timedelta = timedelta(hours=1)) -> MailC
         (Verdict.BOUNCED, Status.BOUNCED, 1, None),
         (Verdict.EXPIRED, Status.EXPIRED, 0, None),
         (Verdict.DEFERRED, Status.DEFERRED, 1, timedelta(minutes=1)),
+        (Verdict.INSECURE, Status.DEFERRED, 1, timedelta(minutes=1)),
         (Verdict.UNREACHED, Status.DEFERRED, 0, timedelta(0)),
     ],
 )
@@ -219,6 +220,7 @@ def test_a_settled_recipient_cannot_change_any_more() -> None:
         ([(Verdict.DELIVERED, None), (Verdict.UNREACHED, Category.LOCAL)], True),
         ([(Verdict.INTERRUPTED, Category.LOCAL)], None),
         ([(Verdict.HELD, None)], None),
+        ([(Verdict.INSECURE, Category.AUTHENTICATION)], None),
     ],
 )
 def test_only_what_a_site_did_itself_moves_its_window(

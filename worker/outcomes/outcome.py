@@ -21,6 +21,8 @@ class Verdict(StrEnum):
     """Refused for good."""
     UNREACHED = "unreached"
     """No verdict on the recipient: a connection, the site or our DNS failed. Counts nothing."""
+    INSECURE = "insecure"
+    """No host that could be reached fulfils the transport policy, so the mail was not offered."""
     EXPIRED = "expired"
     """The message's time ended."""
     HELD = "held"

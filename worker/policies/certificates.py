@@ -6,6 +6,7 @@ is said here is for DANE (RFC 7672 §3), and for telling what was seen where not
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ from itertools import product
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509 import (
     BasicConstraints,
     DNSName,
@@ -62,7 +64,10 @@ class Judge:
     @classmethod
     def trusting(cls, encoded: Iterable[bytes]) -> Judge:
         """Return a judge that trusts these authorities, in DER; one that cannot be read is left out."""
-        found = [chain[0] for each in encoded if (chain := read_chain([each]))]
+        with warnings.catch_warnings():
+            # Some old ones have a serial number below zero, which the library wants to refuse some day.
+            warnings.simplefilter("ignore", CryptographyDeprecationWarning)
+            found = [chain[0] for each in encoded if (chain := read_chain([each]))]
         return cls(Store(found) if found else None)
 
     def verdict(self, chain: Chain | None, name: str, now: datetime) -> Certificate:

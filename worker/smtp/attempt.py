@@ -24,11 +24,14 @@ from worker.smtp.session import Session, peer_of
 from worker.smtp.timeouts import Timeouts
 from worker.smtp.transaction import Guard, Next, Result, transact
 from worker.smtp.transcript import Transcript
-from worker.smtp.trouble import Trouble
+from worker.smtp.trouble import InsecureTrouble, Trouble
 
 _UNTRIED = Outcome(
     Verdict.INTERRUPTED, Category.LOCAL, None, "the worker stopped before a host was tried", None
 )
+
+_MISSED = frozenset({Verdict.UNREACHED, Verdict.INSECURE})
+"""Verdicts on a host that was offered nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +110,7 @@ class Carrier:
             sessions += trouble is None
             if trouble is None:
                 self._down.forget(host)
-            elif trouble.category is not Category.LOCAL:
+            elif trouble.blames_host:
                 self._down.remember(host)
             if attempt.is_over or sessions == self._most_sessions:
                 break
@@ -153,6 +156,10 @@ class _Attempt:
     async def visit(self, host: Host) -> Trouble | None:
         """Try one host; return why there was no session with it, None where there was one."""
         self._peer = peer_of(host, self._source)
+        if bar := host.policy.bar:
+            return self._miss(
+                InsecureTrouble(bar.text, category=bar.category, is_final=bar.is_final)
+            )
         kept = self._pool.take(host, self._source)
         if kept is not None and await self._use_kept(kept):
             return None
@@ -160,9 +167,7 @@ class _Attempt:
             while await self._converse(await self._pool.open(host, self.transcript, self._source)):
                 pass
         except Trouble as trouble:
-            unreached = trouble.unreached(self._peer)
-            self._note(tuple(Result(unreached, Next.ELSEWHERE) for _ in self._open))
-            return trouble
+            return self._miss(trouble)
         return None
 
     async def _use_kept(self, session: Session) -> bool:
@@ -176,6 +181,13 @@ class _Attempt:
         has_settled = len(self._open) < before and not goes_on
         lacks_something = session.dialogue.is_usable and session.mails == mails
         return has_settled or lacks_something or self._is_cancelled()
+
+    def _miss(self, trouble: Trouble) -> Trouble:
+        """Note that there was no session with the host that is tried now, and return why."""
+        assert self._peer is not None
+        unreached = trouble.unreached(self._peer)
+        self._note(tuple(Result(unreached, Next.ELSEWHERE) for _ in self._open))
+        return trouble
 
     async def _converse(self, session: Session) -> bool:
         """Use a session for all that it can do; tell whether the host takes the rest in a fresh one."""
@@ -211,7 +223,7 @@ class _Attempt:
         """Keep the results of the open recipients; tell whether this session should go on with some."""
         still_open: list[int] = []
         for index, result in zip(self._open, results, strict=True):
-            self._missed_a_host |= result.outcome.verdict is Verdict.UNREACHED
+            self._missed_a_host |= result.outcome.verdict in _MISSED
             known = self._outcomes.get(index)
             if known is None or _weight(result.outcome) >= _weight(known):
                 self._outcomes[index] = result.outcome
@@ -227,7 +239,9 @@ class _Attempt:
 
 def _weight(outcome: Outcome) -> int:
     """Weigh what hosts said: that a later one could not be reached does not undo what an earlier one told us."""
-    if outcome.verdict is not Verdict.UNREACHED:
+    if outcome.verdict not in _MISSED:
+        return 3
+    if outcome.verdict is Verdict.INSECURE:
         return 2
     return 1 if outcome.reply else 0
 

@@ -7,32 +7,36 @@ from collections import defaultdict
 from types import TracebackType
 
 from app.settings import DeliverySettings
+from worker.policies.policy import Policy
 from worker.routing.hosts import Host
 from worker.sites.profiles import Sites
 from worker.sites.sources import Source
 from worker.smtp.dialogue import Dialogue
 from worker.smtp.session import Opener, Session
 from worker.smtp.timeouts import Timeouts
+from worker.smtp.tls import Tls
 from worker.smtp.transcript import Transcript
 
 _MOST_KEPT = 512
 
-_Key = tuple[str, str, int, str | None]
+_Key = tuple[str, str, int, Policy, str | None]
 
 
 def _key(host: Host, source: Source | None) -> _Key:
-    return host.name, host.address, host.port, source.name if source else None
+    # Shared only by mail under the same policy: what was enough for one may not be for another.
+    return host.name, host.address, host.port, host.policy, source.name if source else None
 
 
 class Pool:
-    """Opens sessions, and keeps unused ones by host and source, for `connection_idle`, for as many mails as
-    their site allows.
+    """Opens sessions, and keeps unused ones by host, policy and source, for `connection_idle`, for as many
+    mails as their site allows.
 
     Leaving its context says QUIT to all that are kept and waits until they are closed.
     """
 
-    def __init__(self, settings: DeliverySettings, sites: Sites) -> None:
-        self._opener = Opener(settings)
+    def __init__(self, settings: DeliverySettings, sites: Sites, tls: Tls | None = None) -> None:
+        """Agree on TLS with `tls`, or as those do who trust the authorities of the system."""
+        self._opener = Opener(settings, tls or Tls())
         self._idle_seconds = settings.connection_idle.total_seconds()
         self._sites = sites
         self._quit_seconds = Timeouts.of(settings.timeouts).quit

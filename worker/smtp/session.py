@@ -10,21 +10,22 @@ import socket
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.events import Category, Peer
 from app.mail.reply import Reply
 from app.networks import family_of
 from app.settings import DeliverySettings
+from worker.policies.policy import Proof
 from worker.routing.hosts import Host
 from worker.sites.sources import Source
 from worker.smtp.dialogue import Dialogue
 from worker.smtp.opening import Names, Opening, TlsTrouble, WatchedProtocol
 from worker.smtp.replies import ReplyReader
 from worker.smtp.timeouts import Timeouts
-from worker.smtp.tls import PlainAddresses, opportunistic_context
+from worker.smtp.tls import Lately, Tls, handshake_trouble
 from worker.smtp.transcript import Transcript
-from worker.smtp.trouble import Trouble
+from worker.smtp.trouble import InsecureTrouble, Trouble
 
 _BIND_ADDRESS_NO_PORT = 24
 """IP_BIND_ADDRESS_NO_PORT of Linux, which the socket module names only from Python 3.12 on."""
@@ -32,6 +33,8 @@ _OURS = frozenset(
     {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL, errno.EPERM}
 )
 """What a connection fails with where this machine is short of something, or forbids it: no fault of the host."""
+_PLAIN_SECONDS = 3600.0
+"""How long an address whose STARTTLS failed is met in plain text: each mail would cost a failed handshake."""
 _NUMBER = re.compile(r"[1-9][0-9]{0,17}")
 _LIMITS_OF_MAILS = ("MAILMAX", "RCPTDOMAINMAX")
 
@@ -48,6 +51,7 @@ class Features:
     size: bool = False
     eight_bits: bool = False
     utf8: bool = False
+    requiretls: bool = False
     most_bytes: int | None = None
     most_recipients: int | None = None
     most_mails: int | None = None
@@ -64,6 +68,7 @@ class Features:
             size="size" in extensions,
             eight_bits="8bitmime" in extensions,
             utf8="smtputf8" in extensions,
+            requiretls="requiretls" in extensions,
             most_bytes=_number(extensions.get("size", "")),
             most_recipients=_number(limits.get("RCPTMAX", "")),
             # A transaction of ours names one domain, so no more mails name no more domains.
@@ -94,47 +99,88 @@ class Session:
 
 
 class Opener:
-    """Opens sessions, and remembers for a while which addresses cannot agree on TLS."""
+    """Opens sessions, and remembers for a while which addresses cannot agree on TLS, or fail a policy."""
 
-    def __init__(self, settings: DeliverySettings) -> None:
+    def __init__(self, settings: DeliverySettings, tls: Tls) -> None:
         self._ehlo_name = settings.ehlo_name.rstrip(".")
         self._timeouts = Timeouts.of(settings.timeouts)
-        self._context = opportunistic_context()
-        self._plain = PlainAddresses()
+        self._tls = tls
+        self._plain = Lately[str, bool](_PLAIN_SECONDS)
+        self._insecure = Lately[Host, InsecureTrouble](settings.site_back_off[0].total_seconds())
 
     async def open(
         self, host: Host, transcript: Transcript, source: Source | None = None
     ) -> Session:
-        """Open a session with `host` from `source`, with TLS if it can be had. Raises Trouble.
+        """Open a session with `host` from `source`, as its policy wants it. Raises Trouble.
 
-        On cancellation the connection is closed.
+        What fails the policy is InsecureTrouble; then not more than EHLO was said. On cancellation the
+        connection is closed.
         """
-        if host.address not in self._plain:
-            try:
-                return await self._open(host, source, transcript, wants_tls=True)
-            except TlsTrouble:
-                self._plain.remember(host.address)
-        return await self._open(host, source, transcript, wants_tls=False)
+        line = _Line(host, source, transcript)
+        match host.policy.proof:
+            case Proof.PLAIN:
+                return await self._open(line, wants_tls=False)
+            case Proof.NOTHING:
+                return await self._open_at_all(line)
+            case _:
+                return await self._open_safely(line)
 
-    async def _open(
-        self, host: Host, source: Source | None, transcript: Transcript, *, wants_tls: bool
-    ) -> Session:
-        protocol = WatchedProtocol(ReplyReader(transcript))
+    async def _open_at_all(self, line: _Line) -> Session:
+        """Open with TLS if it can be had, else without (RFC 7435)."""
+        if not self._plain.recall(line.host.address):
+            try:
+                return await self._open(line, wants_tls=True)
+            except TlsTrouble:
+                self._plain.remember(line.host.address, True)
+        return await self._open(line, wants_tls=False)
+
+    async def _open_safely(self, line: _Line) -> Session:
+        """Open with what the policy wants; a host that failed it a moment ago is not asked again."""
+        known = self._insecure.recall(line.host)
+        if known:
+            raise known.again()
+        try:
+            return await self._open(line, wants_tls=True)
+        except TlsTrouble as trouble:
+            insecure = handshake_trouble(line.host, trouble.text, trouble)
+            self._insecure.remember(line.host, insecure.again())
+            raise insecure from trouble
+        except InsecureTrouble as trouble:
+            self._insecure.remember(line.host, trouble.again())
+            raise
+
+    async def _open(self, line: _Line, *, wants_tls: bool) -> Session:
+        host, source, policy = line.host, line.source, line.host.policy
+        protocol = WatchedProtocol(ReplyReader(line.transcript))
         transport = await self._connect(host, source, protocol)
         try:
             ehlo_name = source.ehlo_name if source else self._ehlo_name
-            names = Names(ehlo_name, host.name, self._context)
+            names = Names(ehlo_name, policy.server_name or host.name, self._tls.context(policy))
             opening = Opening(protocol, transport, names, self._timeouts)
             greeting = await opening.greet()
             extensions = await opening.hello()
             if wants_tls and "starttls" in extensions:
                 extensions = await opening.secure()
-            dialogue = Dialogue(opening.transport, protocol.reader)
+            peer = self._peer(line, opening)
             features = Features.of(extensions, greeting)
-            return Session(host, source, _peer(host, source, opening), features, dialogue)
+            _insist(line.host, peer, features)
+            return Session(
+                host, source, peer, features, Dialogue(opening.transport, protocol.reader)
+            )
         except BaseException:
             transport.abort()
             raise
+
+    def _peer(self, line: _Line, opening: Opening) -> Peer:
+        """Return who is spoken to, and how. Raises InsecureTrouble where the certificate fails the policy."""
+        peer = peer_of(line.host, line.source)
+        ssl_object = opening.transport.get_extra_info("ssl_object")
+        if ssl_object is None:
+            return peer
+        security = self._tls.security(ssl_object, line.host)
+        return replace(
+            peer, tls=security.version, cipher=security.cipher, certificate=security.certificate
+        )
 
     async def _connect(
         self, host: Host, source: Source | None, protocol: WatchedProtocol
@@ -155,16 +201,30 @@ class Opener:
         return transport
 
 
-def peer_of(host: Host, source: Source | None, tls: str | None = None) -> Peer:
-    """Return who is spoken to, and from where."""
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """Between whom a session is to be opened, and where its words are noted."""
+
+    host: Host
+    source: Source | None
+    transcript: Transcript
+
+
+def _insist(host: Host, peer: Peer, features: Features) -> None:
+    """Raise InsecureTrouble where a session lacks what its policy wants."""
+    policy = host.policy
+    if policy.proof not in {Proof.PLAIN, Proof.NOTHING} and peer.tls is None:
+        raise InsecureTrouble.of(host, f"{host.name} does not offer STARTTLS")
+    if policy.requires_extension and not features.requiretls:
+        raise InsecureTrouble.by_extension(host)
+
+
+def peer_of(host: Host, source: Source | None) -> Peer:
+    """Return who is to be spoken to, under which policy, and from where."""
+    peer = Peer(host.name, host.address, policy=host.policy.origin)
     if source is None:
-        return Peer(host.name, host.address, tls)
-    return Peer(host.name, host.address, tls, source.name, source.address_to(host))
-
-
-def _peer(host: Host, source: Source | None, opening: Opening) -> Peer:
-    ssl_object = opening.transport.get_extra_info("ssl_object")
-    return peer_of(host, source, ssl_object.version() if ssl_object else None)
+        return peer
+    return replace(peer, source=source.name, source_address=source.address_to(host))
 
 
 def _socket(host: Host, source: Source | None) -> socket.socket:

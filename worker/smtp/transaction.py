@@ -169,7 +169,10 @@ class _Transaction:
         """Return what MAIL FROM says of the message: nothing that was not offered or is not needed."""
         size = f" SIZE={len(self._envelope.message)}" if self._session.features.size else ""
         body = " BODY=8BITMIME" if self._envelope.has_eight_bits() else ""
-        return f"{size}{body}{' SMTPUTF8' if self._envelope.needs_utf8() else ''}"
+        utf8 = " SMTPUTF8" if self._envelope.needs_utf8() else ""
+        # RFC 8689 §4.2.1: only under a policy that demands it, which the session was opened to fulfil.
+        require = " REQUIRETLS" if self._session.host.policy.requires_extension else ""
+        return f"{size}{body}{utf8}{require}"
 
     async def _reset(self) -> None:
         if self._session.needs_reset:

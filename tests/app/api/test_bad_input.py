@@ -71,6 +71,7 @@ REFUSED_FIELDS: list[tuple[dict[str, object], list[tuple[str, str]]]] = [
     ({"subject": 1}, [("/subject", "wrong_type")]),
     ({"subject": 5}, [("/subject", "wrong_type")]),
     ({"stream": "express"}, [("/stream", "unknown_value")]),
+    ({"tls": "none"}, [("/tls", "unknown_value")]),
     ({"on_unknown": "guess"}, [("/on_unknown", "unknown_value")]),
     ({"text": ["a"]}, [("/text", "wrong_type")]),
     ({"html": True}, [("/html", "wrong_type")]),

@@ -199,7 +199,7 @@ async def test_unusable_idempotency_key_is_refused(client: Client, key: str) -> 
         {"headers": {"X-Order": "1815", "List-Unsubscribe": "<https://shop.example/u>"}},
         {"expires_in": 60},
         {"expires_at": None, "expires_in": None, "tags": None, "metadata": None, "headers": None},
-        {"subject": None, "stream": None, "on_unknown": None},
+        {"subject": None, "stream": None, "on_unknown": None, "tls": None},
         {"attachments": []},
         {"attachments": [{"filename": "leer.txt", "content": ""}]},
     ],
@@ -214,12 +214,16 @@ async def test_unusual_but_right_message_is_accepted(
 
 async def test_message_is_of_the_stream_and_of_the_caution_that_it_asks_for(client: Client) -> None:
     for fields, kept in (
-        ({}, ("transactional", "retry")),
-        ({"stream": "bulk", "on_unknown": "hold"}, ("bulk", "hold")),
+        ({}, ("transactional", "retry", "opportunistic")),
+        (
+            {"stream": "bulk", "on_unknown": "hold", "tls": "verified"},
+            ("bulk", "hold", "verified"),
+        ),
+        ({"tls": "require"}, ("transactional", "retry", "require")),
     ):
         sent = await client.send(**fields)
         found = await client.get(f"/messages/{sent.text_at('/id')}")
-        assert (found.at("/stream"), found.at("/on_unknown")) == kept
+        assert (found.at("/stream"), found.at("/on_unknown"), found.at("/tls")) == kept
 
 
 @pytest.mark.parametrize("zone", ["Z", "+00:00", "z"])

@@ -261,3 +261,8 @@ def test_nothing_of_bcc_is_ever_written(letter: Content) -> None:
     for part in message.walk():
         assert not [name for name, _ in part.items() if "bcc" in name.lower()]
     assert not [field for field in Content.__slots__ if "bcc" in field.lower()]
+
+
+def test_each_server_on_the_way_is_told_that_tls_is_optional() -> None:
+    assert reread(LETTER)["TLS-Required"] is None
+    assert reread(replace(LETTER, is_tls_optional=True))["TLS-Required"] == "No"

@@ -47,6 +47,7 @@ def test_ordinary_headers_are_taken(name: str, value: str) -> None:
         "message-id",
         "Return-Path",
         "Received",
+        "TLS-Required",
         "Received-SPF",
         "Delivered-To",
         "DKIM-Signature",

@@ -16,6 +16,7 @@ from worker.sites.sources import Source
 from worker.smtp.attempt import Attempted, Carrier
 from worker.smtp.envelope import Envelope
 from worker.smtp.pool import Pool
+from worker.smtp.tls import Tls
 from worker.smtp.transaction import Guard
 
 MESSAGE = b"Subject: hello\r\nFrom: <a@example.org>\r\n\r\nOne line.\r\n"
@@ -90,10 +91,12 @@ class Client:
 
 
 @asynccontextmanager
-async def client(chosen: DeliverySettings | None = None) -> AsyncIterator[Client]:
-    """Open a pool and a carrier over it."""
+async def client(
+    chosen: DeliverySettings | None = None, tls: Tls | None = None
+) -> AsyncIterator[Client]:
+    """Open a pool and a carrier over it; `tls` tells whom to trust."""
     chosen = chosen or settings()
-    async with Pool(chosen, Sites(chosen)) as pool:
+    async with Pool(chosen, Sites(chosen), tls) as pool:
         yield Client(pool, Carrier(pool, chosen))
 
 

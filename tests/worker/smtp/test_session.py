@@ -25,7 +25,6 @@ from tests.worker.smtp.parts import SOON, Counting, client, envelope, settings, 
 from worker.outcomes.outcome import Verdict
 from worker.routing.hosts import Host
 from worker.smtp.session import Features
-from worker.smtp.tls import PlainAddresses
 
 
 @pytest.fixture
@@ -294,24 +293,6 @@ async def test_plain_text_is_remembered_for_the_address(secure: SmtpServer) -> N
         secure.act("MAIL", reply_then_drop("421 Bye"), times=1)  # so that a fresh session is needed
         assert (await sender.outcome(secure)).verdict is Verdict.DELIVERED
     assert [session.verbs().count("STARTTLS") for session in secure.sessions] == [1, 0, 0]
-
-
-def test_plain_text_is_forgotten_after_an_hour() -> None:
-    now = [0.0]
-    plain = PlainAddresses(lambda: now[0])
-    plain.remember("192.0.2.1")
-    now[0] = 3599
-    assert "192.0.2.1" in plain
-    now[0] = 3601
-    assert "192.0.2.1" not in plain
-
-
-def test_the_memory_of_plain_addresses_is_bounded() -> None:
-    plain = PlainAddresses()
-    for number in range(10_001):
-        plain.remember(str(number))
-    assert "0" not in plain
-    assert "10000" in plain
 
 
 @pytest.mark.parametrize("extra", [b"250 injected\r\n", b"MAIL FROM:<x@example.org>\r\n", b"2"])
