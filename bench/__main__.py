@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from bench.figures import Figures, Size
-from bench.parts import backlog, destinations, latency, letters, relays, wire
+from bench.parts import backlog, destinations, latency, letters, relays, tls, wire
 from bench.say import say
 
 RESULTS = Path(".benchmarks") / "results.json"
@@ -25,6 +25,7 @@ _PARTS: Mapping[str, Callable[[Size, Path], Figures]] = {
     "latency": latency.measure,
     "letters": letters.measure,
     "wire": wire.measure,
+    "tls": tls.measure,
     "destinations": destinations.measure,
     "backlog": backlog.measure,
 }

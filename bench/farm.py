@@ -53,12 +53,14 @@ class Farm:
 
 
 @contextmanager
-def farm(domains: int) -> Iterator[Farm]:
+def farm(domains: int, *, has_tls: bool = False) -> Iterator[Farm]:
     """Run receivers for d0.example, d1.example, … and slow.example while the block runs."""
     port = free_port()
     command = [sys.executable, "-m", "bench.receivers", "--port", str(port)]
     with subprocess.Popen(
-        [*command, "--domains", str(domains)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [*command, "--domains", str(domains), *["--tls"] * has_tls],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
     ) as process:
         try:
             assert process.stdout

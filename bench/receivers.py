@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import ssl
 import sys
 import time
 from dataclasses import dataclass, field
@@ -22,17 +23,22 @@ import orjson
 import uvloop
 
 from tests.fakes.dns import DnsServer
+from tests.fakes.smtp import self_signed
 
 SLOW = "slow.example"
 _SLOW_ADDRESS = "127.9.9.9"
 _TTL_S = 86_400
+_BACKLOG = 4096
+"""Connections that may wait for their greeting: one too many would wait for ever, and its mail with it."""
 _END = b"\r\n.\r\n"
 _ANSWERS = {
     b"EHLO": b"250-sink.example\r\n250 PIPELINING\r\n",
     b"HELO": b"250 sink.example\r\n",
     b"DATA": b"354 go ahead\r\n",
     b"QUIT": b"221 bye\r\n",
+    b"STAR": b"220 go on\r\n",
 }
+_OFFERING_TLS = b"250-sink.example\r\n250-STARTTLS\r\n250 PIPELINING\r\n"
 
 
 @dataclass(slots=True)
@@ -46,6 +52,7 @@ class World:
     mails: int = 0
     connection_seconds: float = 0.0
     changed_at: float = field(default_factory=time.monotonic)
+    tls: ssl.SSLContext | None = None
     taken: dict[str, float] = field(default_factory=dict)
     """When the mail to a recipient was taken, on the monotonic clock."""
 
@@ -78,6 +85,7 @@ class _Connection(Protocol):
     def get_extra_info(self, name: str) -> tuple[str, int]: ...
     def write(self, data: bytes) -> None: ...
     def is_closing(self) -> bool: ...
+    def pause_reading(self) -> None: ...
     def close(self) -> None: ...
 
 
@@ -91,6 +99,8 @@ class Reception(asyncio.Protocol):
         self._slow = False
         self._buffer = b""
         self._in_data = False
+        self._offers_tls = world.tls is not None
+        self._beginning: asyncio.Task[None] | None = None
         self._recipients: list[str] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -135,6 +145,8 @@ class Reception(asyncio.Protocol):
         if verb == b"RCPT":
             self._recipients.append(line[line.index(b"<") + 1 : line.index(b">")].decode())
         self._in_data = verb == b"DATA"
+        if verb == b"EHLO" and self._offers_tls:
+            return _OFFERING_TLS
         return _ANSWERS.get(verb, b"250 ok\r\n")
 
     def _reply(self, answers: bytes, *, trips: int = 1) -> None:
@@ -151,6 +163,21 @@ class Reception(asyncio.Protocol):
         self._transport.write(answers)
         if answers.endswith(b"221 bye\r\n"):
             self._transport.close()
+        if answers == _ANSWERS[b"STAR"]:
+            self._transport.pause_reading()  # what comes next is for TLS, however soon it comes
+            self._beginning = self._loop.create_task(self._begin_tls())
+
+    async def _begin_tls(self) -> None:
+        assert self._world.tls is not None
+        self._offers_tls = False
+        secured = await self._loop.start_tls(
+            self._transport,  # type: ignore[arg-type]  # as above
+            self,
+            self._world.tls,
+            server_side=True,
+        )
+        assert isinstance(secured, _Connection)
+        self._transport = secured
 
 
 def _publish(dns: DnsServer, domains: int) -> None:
@@ -160,14 +187,13 @@ def _publish(dns: DnsServer, domains: int) -> None:
         dns.a(f"mx.{domain}", address)
 
 
-async def serve(port: int, domains: int) -> None:
-    """Serve until standard input ends."""
-    world = World()
+async def serve(port: int, domains: int, tls: ssl.SSLContext | None) -> None:
+    """Serve until standard input ends, with STARTTLS where there is a context for it."""
+    world = World(tls=tls)
     loop = asyncio.get_running_loop()
     commands = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(commands), sys.stdin)
-    # Of connections that come at once Linux forgets those beyond this, and their clients wait for a greeting.
-    server = await loop.create_server(lambda: Reception(world), "0.0.0.0", port, backlog=4096)
+    server = await loop.create_server(lambda: Reception(world), "0.0.0.0", port, backlog=_BACKLOG)
     async with server, DnsServer(ttl=_TTL_S) as dns:
         _publish(dns, domains)
         _say({"dns": dns.address})
@@ -187,8 +213,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="bench.receivers", description=__doc__)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--domains", type=int, required=True)
+    parser.add_argument("--tls", action="store_true", help="offer STARTTLS")
     arguments = parser.parse_args()
-    uvloop.run(serve(arguments.port, arguments.domains))
+    tls = self_signed("sink.example") if arguments.tls else None
+    uvloop.run(serve(arguments.port, arguments.domains, tls))
 
 
 if __name__ == "__main__":
