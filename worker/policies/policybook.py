@@ -18,7 +18,7 @@ from app.spool.policies import Mode, PolicyShelf, StsPolicy
 from worker.policies.fetching import Fetcher
 from worker.policies.mtasts import PolicyError, parse_policy, parse_record
 from worker.retry import spread
-from worker.routing.answers import Found
+from worker.routing.answers import Failed, Found
 from worker.routing.resolver import Resolver
 
 _log = structlog.get_logger(__name__)
@@ -27,6 +27,8 @@ _REFRESH = timedelta(days=1)
 _SPREAD = 0.2
 _FAILED_FOR = timedelta(minutes=5)
 """After a failed fetch the same policy is not asked for again before this time (RFC 8461 §3.3)."""
+_ANY = ""
+"""Stands for the id where the record could not be looked up."""
 _TRUSTED_FOR = timedelta(minutes=5)
 """How long a process believes what it read in Redis; another one may have fetched a newer policy."""
 _MOST_KNOWN = 10_000
@@ -60,7 +62,7 @@ class PolicyBook:
         """Know of none."""
         self._means = means
         self._known: dict[str, _Known] = {}
-        self._failed: dict[tuple[str, str], datetime] = {}
+        self._resting: dict[tuple[str, str], datetime] = {}
         self._fetching: dict[tuple[str, str], asyncio.Task[StsPolicy | None]] = {}
 
     async def policy(self, domain: str) -> StsPolicy | None:
@@ -101,7 +103,11 @@ class PolicyBook:
 
     async def _published_id(self, domain: str) -> str | None:
         # RFC 8461 §3.1: the record stands at the very domain of the address, and never at a parent.
+        if self._is_resting(domain, _ANY):
+            return None
         answer = await self._means.resolver.texts(f"_mta-sts.{domain}")
+        if isinstance(answer, Failed):
+            self._rest(domain, _ANY)  # else each mail would wait for a server that does not answer
         return parse_record(answer.records) if isinstance(answer, Found) else None
 
     async def _kept(self, domain: str) -> StsPolicy | None:
@@ -123,8 +129,7 @@ class PolicyBook:
         """Fetch a policy and keep it; None if that fails, or failed a moment ago. Asks once for all who wait."""
         task = self._fetching.get((domain, id_))
         if task is None:
-            until = self._failed.get((domain, id_))
-            if until is not None and self._means.clock() < until:
+            if self._is_resting(domain, id_):
                 return None
             task = asyncio.create_task(self._fetch(domain, id_))
             self._fetching[domain, id_] = task
@@ -136,7 +141,7 @@ class PolicyBook:
             rules = parse_policy(await self._means.fetcher.fetch(domain))
         except PolicyError as error:
             _log.warning("mta_sts_policy_failed", domain=domain, reason=error.reason)
-            self._note_failure(domain, id_)
+            self._rest(domain, id_)
             return None
         policy = rules.fetched(id_, self._means.clock())
         self._know(domain, policy)
@@ -147,7 +152,12 @@ class PolicyBook:
             _log.warning("mta_sts_policy_not_stored", domain=domain, error=error.detail)
         return policy
 
-    def _note_failure(self, domain: str, id_: str) -> None:
-        if len(self._failed) >= _MOST_KNOWN:
-            self._failed.clear()
-        self._failed[domain, id_] = self._means.clock() + _FAILED_FOR
+    def _rest(self, domain: str, id_: str) -> None:
+        """Ask for a policy that could not be had no more for a while."""
+        if len(self._resting) >= _MOST_KNOWN:
+            self._resting.clear()
+        self._resting[domain, id_] = self._means.clock() + _FAILED_FOR
+
+    def _is_resting(self, domain: str, id_: str) -> bool:
+        until = self._resting.get((domain, id_))
+        return until is not None and self._means.clock() < until

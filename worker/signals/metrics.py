@@ -22,6 +22,12 @@ class Metrics:
             ["verdict"],
             registry=self._registry,
         )
+        self._tls = Counter(
+            "pillarbox_transport",
+            "Outcomes of attempts by how their host was spoken to, per recipient",
+            ["tls", "certificate", "policy"],
+            registry=self._registry,
+        )
         self._fenced = Counter(
             "pillarbox_fenced", "Claims that another worker had taken over", registry=self._registry
         )
@@ -43,6 +49,9 @@ class Metrics:
         """Count the outcomes of one attempt."""
         for outcome in outcomes:
             self._outcomes.labels(outcome.verdict.value).inc()
+            if peer := outcome.peer:
+                labels = (peer.tls or "none", peer.certificate or "none", peer.policy or "none")
+                self._tls.labels(*labels).inc()
 
     def fenced(self) -> None:
         """Count a claim that was lost."""

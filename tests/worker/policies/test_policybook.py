@@ -234,3 +234,21 @@ async def test_testing_and_enforcing_policies_are_told_apart(world: World) -> No
     policy = await world.policy()
     assert policy
     assert policy.mode is Mode.TESTING
+
+
+async def test_a_record_that_cannot_be_looked_up_does_not_hold_up_each_mail(world: World) -> None:
+    world.publish("1")
+    world.dns.trouble(RECORD, Trouble.SERVFAIL)
+    book = await world.book()
+    for _ in range(3):
+        assert await book.policy("x.example") is None
+    asked = world.dns.questions[RECORD, "TXT"]
+    world.dns.heal(RECORD)
+    assert await book.policy("x.example") is None
+    assert world.dns.questions[RECORD, "TXT"] == asked
+
+    async def look_later() -> StsPolicy | None:
+        world.now += timedelta(minutes=6)
+        return await book.policy("x.example")
+
+    assert await eventually(look_later)
