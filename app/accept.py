@@ -71,6 +71,8 @@ class Acceptor:
             expires_at=self._expires_at(draft, now),
             on_unknown=draft.on_unknown,
             tls=draft.tls,
+            report_to=str(draft.report_to) if draft.report_to else None,
+            late_at=now + self.settings.reports.late_after if draft.report_to else None,
         )
 
     def _recipients(self, draft: Draft) -> tuple[Recipient, ...]:

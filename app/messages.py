@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from app.events import Delivery, EventRecord, EventType
 from app.ids import MessageId, ProjectId, RecipientId, new_event_id, recipient_id
-from app.mail.address import Mailbox
+from app.mail.address import Address, Mailbox
 from app.mail.content import Attachment
 
 
@@ -103,6 +103,7 @@ class Draft:
     stream: Stream = Stream.TRANSACTIONAL
     on_unknown: OnUnknown = OnUnknown.RETRY
     tls: TlsWish = TlsWish.OPPORTUNISTIC
+    report_to: Address | None = None
     expires_at: datetime | None = None
 
 
@@ -117,7 +118,12 @@ class Recipient:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What was accepted; it never changes. The bytes on the wire are kept beside it."""
+    """What was accepted; it never changes. The bytes on the wire are kept beside it.
+
+    `mail_from` is empty for the null return path. `report_to` gets a mail when a recipient fails, and one
+    when some are still under way at `late_at`. A report names the message that it is about in `reports_on`; no
+    endpoint is told of what becomes of reports.
+    """
 
     id: MessageId
     project: ProjectId
@@ -132,6 +138,14 @@ class Message:
     size_bytes: int = 0
     on_unknown: OnUnknown = OnUnknown.RETRY
     tls: TlsWish = TlsWish.OPPORTUNISTIC
+    report_to: str | None = None
+    late_at: datetime | None = None
+    reports_on: MessageId | None = None
+
+    @property
+    def is_reported(self) -> bool:
+        """Tell whether its failures are reported by mail; never where its return path is null (RFC 3461 §5.2)."""
+        return bool(self.report_to and self.mail_from)
 
     def recipient_id(self, index: int) -> RecipientId:
         """Return the id of the recipient at `index`."""
@@ -157,7 +171,8 @@ class Message:
 @dataclass(frozen=True, slots=True)
 class RecipientState:
     """Where one recipient stands. `attempts` counts verdicts of the receiver (and no trouble on the way);
-    `interruptions` counts claims whose worker was lost; `source` is where it was last sent from."""
+    `interruptions` counts claims whose worker was lost; `source` is where it was last sent from, and `tried_at`
+    when that ended."""
 
     status: Status = Status.QUEUED
     attempts: int = 0
@@ -165,6 +180,7 @@ class RecipientState:
     due_at: datetime | None = None
     last: Delivery | None = None
     source: str | None = None
+    tried_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

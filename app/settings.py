@@ -274,6 +274,15 @@ class DkimSettings(_Group):
     """Refuse mail from a domain without a key."""
 
 
+class ReportSettings(_Group):
+    """Reports by mail."""
+
+    postmaster: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")] = "postmaster"
+    """Local part of the address that delivery reports come from, at the domain of the message's sender."""
+    late_after: Seconds = timedelta(hours=4)
+    """Time after which a message that is still under way is reported as late, where it asks for reports."""
+
+
 class WorkerSettings(_Group):
     """The worker process."""
 
@@ -328,6 +337,7 @@ class Settings(BaseSettings):
     tls: TlsSettings = TlsSettings()
     webhooks: WebhookSettings = WebhookSettings()
     dkim: DkimSettings = DkimSettings()
+    reports: ReportSettings = ReportSettings()
     worker: WorkerSettings = WorkerSettings()
     retention: RetentionSettings = RetentionSettings()
     mailbox: MailboxSettings = MailboxSettings()

@@ -214,10 +214,11 @@ def test_the_settings_are_understood(name: str, monkeypatch: pytest.MonkeyPatch)
     assert number(container(name), "ports", 0, "containerPort") == probed[name]
 
 
-def test_only_the_api_holds_signing_keys() -> None:
-    mounts = every(container("pillarbox-api"), "volumeMounts")
-    assert environment("pillarbox-api")["PILLARBOX_DKIM__DIRECTORY"] == at(mounts, 0, "mountPath")
-    assert every(pod("pillarbox-worker"), "volumes") == []
+@pytest.mark.parametrize("name", OURS)
+def test_those_that_sign_read_the_signing_keys(name: str) -> None:
+    (mount,) = every(container(name), "volumeMounts")
+    assert environment(name)["PILLARBOX_DKIM__DIRECTORY"] == at(mount, "mountPath")
+    assert at(mount, "readOnly") is True
 
 
 def test_the_probes_ask_the_right_questions() -> None:

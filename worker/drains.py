@@ -13,9 +13,10 @@ from collections.abc import Sequence
 import structlog
 
 from app.errors import SpoolError
-from app.spool.lanes import EndpointLane, MailLane, parse_lane
+from app.spool.lanes import EndpointLane, Lane, MailLane, parse_lane
 from worker.drain import drain
 from worker.parcels import drain_endpoint
+from worker.reports.waiting import drain_reports
 from worker.resources import Resources
 
 _LOOK_AGAIN_S = 1.0
@@ -87,13 +88,16 @@ class Drains:
         self._places.release()
         self._resources.metrics.running(len(self._running))
 
-    async def _run(self, lane: MailLane | EndpointLane) -> None:
+    async def _run(self, lane: Lane) -> None:
         """Run one drain; the boundary where a fault of ours is logged, and its claim lapses with its lease."""
         try:
-            if isinstance(lane, MailLane):
-                await drain(lane, self._resources)
-            else:
-                await drain_endpoint(lane, self._resources)
+            match lane:
+                case MailLane():
+                    await drain(lane, self._resources)
+                case EndpointLane():
+                    await drain_endpoint(lane, self._resources)
+                case _:
+                    await drain_reports(lane, self._resources)
         except SpoolError as error:
             _log.warning("drain_without_redis", lane=lane.name, error=error.detail)
         except Exception:

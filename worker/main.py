@@ -19,6 +19,7 @@ from arq.worker import Worker
 
 from app.errors import ConfigurationError, SpoolFull
 from app.processes.garbage import expect_to_serve
+from app.projects.keyring import Keyring
 from app.settings import Settings, read_settings
 from app.signals.logs import configure_logs
 from app.spool.client import Redis, end, translate
@@ -27,6 +28,7 @@ from app.spool.lanes import Lanes
 from app.spool.policies import PolicyShelf
 from app.spool.scripts import LANES_PER_JOB, Scripts
 from app.spool.sources import SourceBook
+from app.spool.store import Store
 from worker.claims.leases import Leases
 from worker.drains import Drains
 from worker.jobs import Jobs
@@ -34,6 +36,7 @@ from worker.notify import Notifier
 from worker.policies.fetching import Fetcher
 from worker.policies.policybook import Means, PolicyBook
 from worker.policies.protection import Protection
+from worker.reports.writer import Reporter
 from worker.resources import Resources, utc_now
 from worker.routing.mx import Router
 from worker.routing.resolver import Resolver
@@ -87,6 +90,7 @@ async def open_resources(settings: Settings, redis: Redis) -> AsyncIterator[Reso
     lanes = Lanes(redis, scripts, settings.retention.settled)
     sources_file = settings.delivery.sources_file
     pools = read_sources(sources_file) if sources_file else ()
+    store = Store(redis, scripts, settings.retention)
     async with AsyncExitStack() as stack:
         sites, tls = Sites(settings.delivery), Tls(settings.tls.authorities)
         pool = await stack.enter_async_context(Pool(settings.delivery, sites, tls))
@@ -109,6 +113,7 @@ async def open_resources(settings: Settings, redis: Redis) -> AsyncIterator[Reso
             book=SourceBook(redis, scripts),
             carrier=Carrier(pool, settings.delivery),
             notifier=notifier,
+            reporter=Reporter(store, Keyring(settings.dkim.directory), settings, utc_now),
             metrics=Metrics(),
             stopping=asyncio.Event(),
             clock=utc_now,

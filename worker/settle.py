@@ -19,6 +19,7 @@ from app.spool.sources import SourceRest
 from worker.claims.insist import insist
 from worker.outcomes.outcome import Outcome, Verdict
 from worker.outcomes.pauses import pause_after, source_pause_after
+from worker.reports.notices import with_reports
 from worker.resources import Resources
 from worker.retry import spread, wait_after
 from worker.smtp.attempt import Attempted
@@ -159,6 +160,7 @@ def settlement_of(claim: MailClaim, place: int, outcome: Outcome, terms: Terms) 
         delivery.next_attempt_at,
         delivery,
         _source(outcome) or state.source,
+        state.tried_at if outcome.verdict in _UNTRIED else terms.now,
     )
     event = message.event(claim.indexes[place], _EVENTS[decision.status], terms.now, delivery)
     return Settlement(after, decision.wait, event)
@@ -173,6 +175,7 @@ async def settle(
         settlement_of(claim, place, outcome, terms)
         for place, outcome in enumerate(attempted.outcomes)
     )
+    settlements = with_reports(claim, settlements)
     lane_wait = _lane_wait(claim, attempted.outcomes, terms)
     rest = _site_rest(attempted.outcomes)
     closing = Closing(

@@ -152,13 +152,20 @@ class MessageOut(AnswerModel):
     """A message, and where each of its recipients stands."""
 
     id: str
-    sender: str = Field(serialization_alias="from", description="The author's address.")
+    sender: str = Field(
+        serialization_alias="from",
+        description="The author's address; empty for a delivery report, which has no return path.",
+    )
     subject: str
     tags: list[str]
     metadata: Mapping[str, str]
     stream: Stream
     on_unknown: OnUnknown
     tls: TlsWish
+    report_to: str | None = Field(description="Who gets delivery reports by mail.")
+    reports_on: str | None = Field(
+        description="The message that this one is a delivery report on; null for any other message."
+    )
     size: int = Field(description="Bytes of the message as it is sent.")
     created_at: Time
     expires_at: Time = Field(description="When delivery is given up.")
@@ -178,6 +185,8 @@ class MessageOut(AnswerModel):
             stream=message.stream,
             on_unknown=message.on_unknown,
             tls=message.tls,
+            report_to=message.report_to,
+            reports_on=message.reports_on,
             size=message.size_bytes,
             created_at=message.created_at,
             expires_at=message.expires_at,

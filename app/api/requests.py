@@ -15,6 +15,7 @@ from app.api.fields import (
     MAX_LINE,
     MAX_LIST,
     WORD_PATTERN,
+    AddressText,
     Base64,
     ManyMailboxes,
     Moment,
@@ -169,6 +170,12 @@ class MessageRequest(WireModel):
         "hosts that promise to pass it on like this (REQUIRETLS, RFC 8689). `optional`: rather arrive than be "
         "safe (`TLS-Required: No`).",
     )
+    report_to: AddressText | None = Field(
+        default=None,
+        description="Address that gets a delivery report (RFC 3464) by mail when a recipient fails, and once when "
+        "some are still under way after four hours. It learns of recipients in `bcc` only if it is no other "
+        "recipient's address.",
+    )
     expires_in: Annotated[int, Field(ge=1, le=_YEAR_S)] | None = Field(
         default=None, description="Seconds after which delivery is given up. Not with `expires_at`."
     )
@@ -203,6 +210,7 @@ class MessageRequest(WireModel):
             stream=self.stream or Stream.TRANSACTIONAL,
             on_unknown=self.on_unknown or OnUnknown.RETRY,
             tls=self.tls or TlsWish.OPPORTUNISTIC,
+            report_to=self.report_to,
             expires_at=_expires_at(self, now),
         )
 

@@ -5,11 +5,13 @@ key (after the prefix)      type   holds                                        
 message:<message>           hash   `m` message, `raw` bytes, counters `open`, `seq`, `tries`; retention after the
                                    `r<i>` recipient states, `e<n>` events, `a<n>` tries       last outcome
 idempotency:<project>:<key> hash   fingerprint of the payload, and the receipt                its own retention
-due:<lane>                  zset   `<message>/<i>` by due time, ms                            when empty
+due:<lane>                  zset   `<message>/<i>`, in lanes of reports `<message>/late` or   when empty
+                                   the first event that is told, by due time, ms
 lane:<lane>                 hash   reserved drains and until when, `not_before`, `failures`,  when nothing is due
                                    the site that invited it
 drains:<lane>               set    the drains that work on it                                 when empty
 parcels:<lane>              hash   `<message>/<n>` -> sequence, tries and event               when settled
+report:<member>             hash   `m` message, `head` its header, `r<i>` states to report    when reported
 drain:<drain>               hash   its lane, turn, members claimed, members in `doubt`; its   with its lease
                                    site, the turn it `entered` there, whether it is `rated`
 site:<site>                 hash   window, first, most, cohorts, rest, dead_until, interval,  a day after use
@@ -47,6 +49,7 @@ class Keyspace:
     lane: str
     drains: str
     parcels: str
+    report: str
     drain: str
     site: str
     slots: str

@@ -20,6 +20,7 @@ from app.messages import Message, RecipientState, Stream
 from app.spool.client import Argument, Redis, Reply
 from app.spool.codec import ATTEMPT, EVENT, MESSAGE, STATE, Unreadable
 from app.spool.replies import as_bytes, as_int, as_list, as_text
+from app.spool.reports import ReportClaim, ReportLane, report_claim, report_lane
 from app.spool.scripts import Scripts
 
 _log = structlog.get_logger(__name__)
@@ -56,7 +57,7 @@ class EndpointLane:
         return f"endpoint/{self.project}/{self.endpoint}"
 
 
-Lane: TypeAlias = MailLane | EndpointLane
+Lane: TypeAlias = MailLane | EndpointLane | ReportLane
 
 
 def parse_lane(name: str) -> Lane:
@@ -66,6 +67,8 @@ def parse_lane(name: str) -> Lane:
             return MailLane(ProjectId(project), Stream(stream), domain)
         case ["endpoint", project, endpoint]:
             return EndpointLane(ProjectId(project), EndpointId(endpoint))
+        case ["report", project, kind]:
+            return report_lane(ProjectId(project), kind)
         case _:
             raise ValueError(f"{name!r} is not the name of a lane")
 
@@ -116,7 +119,7 @@ class ParcelClaim:
     parcels: tuple[Parcel, ...]
 
 
-Claim: TypeAlias = MailClaim | ParcelClaim
+Claim: TypeAlias = MailClaim | ParcelClaim | ReportClaim
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,11 +148,12 @@ class Entered:
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """What becomes of a recipient: its state, its wait for the next try (None: never), the fact to tell."""
+    """What becomes of a recipient: its state, its wait (None: no more tries), the fact and the state to report."""
 
     state: RecipientState
     wait: timedelta | None
     event: EventRecord | None
+    reported: RecipientState | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,8 +249,9 @@ class Lanes:
                 _member(claim.message.id, index),
                 STATE.encode(settlement.state),
                 _milliseconds(settlement.wait),
-                event.type if event else "",
+                event.type if event and not claim.message.reports_on else "",
                 EVENT.encode(event) if event else b"",
+                STATE.encode(settlement.reported) if settlement.reported else b"",
             ]
         return _settled(claim, await self._redis.run(self._scripts.settle, *arguments))
 
@@ -259,6 +264,13 @@ class Lanes:
             value = b"%d %d %b" % (parcel.sequence, parcel.tries + 1, EVENT.encode(parcel.record))
             arguments += [parcel.member, _milliseconds(wait), value]
         return _settled(claim, await self._redis.run(self._scripts.settle_parcels, *arguments))
+
+    async def settle_report(
+        self, claim: ReportClaim, wait: timedelta | None, closing: Closing
+    ) -> Settled:
+        """Store when a report is tried again (None: it is done with); else as `settle`."""
+        arguments = [*_opening(claim, closing), claim.notice.member, _milliseconds(wait)]
+        return _settled(claim, await self._redis.run(self._scripts.settle_report, *arguments))
 
     async def renew(self, drains: Sequence[DrainId]) -> frozenset[DrainId]:
         """Prolong the leases of `drains`; return those that are lost."""
@@ -349,6 +361,8 @@ def _claim(lane: Lane, drain: DrainId, reply: Reply) -> Claim | None:
         return None
     turn, members, values, failures, claimed_at = as_list(reply)
     names = _names(members)
+    if isinstance(lane, ReportLane):
+        return report_claim(lane, drain, as_int(turn), names[0], as_list(values))
     if isinstance(lane, EndpointLane):
         parcels = (
             _parcel(name, value)

@@ -33,10 +33,12 @@ _MAILS_PER_TURN = 20
 """Mails a drain carries at a site while others wait for a place there."""
 _SITE_MEMORY_S = 86_400
 """How long a site that nobody visits is remembered."""
-_BEGINNINGS = ("names", "schedule", "sites", "lanes")
+_BEGINNINGS = ("names", "schedule", "sites", "reports", "lanes")
 """Lua files that stand before every script, in an order in which each builds on those before."""
 _PARCELS_PER_CLAIM = 10
 """How many events of one endpoint are posted side by side."""
+_REPORT_DRAINS = 4
+"""Drains that write the reports of one project at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,7 @@ class Scripts:
     rest: Script
     settle: Script
     settle_parcels: Script
+    settle_report: Script
     doubt: Script
     renew: Script
     takeover: Script
@@ -78,6 +81,7 @@ class Scripts:
             rest=script("rest"),
             settle=script("settle"),
             settle_parcels=script("settle_parcels"),
+            settle_report=script("settle_report"),
             doubt=script("doubt"),
             renew=script("renew"),
             takeover=script("takeover"),
@@ -101,9 +105,10 @@ def _policy(settings: Settings) -> str:
         delivery.lane_drains, delivery.mails_per_drain, delivery.recipients_per_transaction
     )
     endpoint = _lane_policy(webhooks.drains, 4 * _PARCELS_PER_CLAIM, _PARCELS_PER_CLAIM)
+    report = _lane_policy(_REPORT_DRAINS, 100, 1)
     lease_ms = round(delivery.lease.total_seconds() * 1000)
     return (
-        f"local POLICY = {{ mail = {mail}, endpoint = {endpoint}, lease = {lease_ms}, "
+        f"local POLICY = {{ mail = {mail}, endpoint = {endpoint}, report = {report}, lease = {lease_ms}, "
         f"tick = {_TICK_MS}, reservation = {_RESERVATION_MS}, lanes_per_job = {LANES_PER_JOB}, "
         f"look_again = {_LOOK_AGAIN_MS}, expire_again = {_EXPIRE_AGAIN_MS}, "
         f"longest_wait = {_LONGEST_WAIT_MS}, wait_for_place = {_WAIT_FOR_PLACE_MS}, "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from app.errors import IdempotencyConflict, NotFound
 from app.events import AttemptRecord, Event, EventType
@@ -51,7 +52,11 @@ class Store:
         arguments: list[Argument] = [message.project, message.id]
         arguments += [idempotency.key, idempotency.fingerprint] if idempotency else ["", b""]
         arguments += [self._remember_s, RECEIPT.encode(receipt), MESSAGE.encode(message), raw]
-        arguments.append(round(message.expires_at.timestamp() * 1000))
+        arguments += [
+            _milliseconds(message.expires_at),
+            _milliseconds(message.late_at) if message.late_at else "",
+            _told_kind(message),
+        ]
         state = STATE.encode(RecipientState(due_at=message.created_at))
         for index, recipient in enumerate(message.recipients):
             lane = MailLane(message.project, message.stream, recipient.domain)
@@ -112,6 +117,15 @@ class Store:
             return []
         names = [f"{letter}{n}" for n in numbers]
         return as_list(await self._redis.call("HMGET", self._redis.keys.message + message, *names))
+
+
+def _milliseconds(moment: datetime) -> int:
+    return round(moment.timestamp() * 1000)
+
+
+def _told_kind(message: Message) -> str:
+    """Return the type of the first events for the endpoints; empty where none is told."""
+    return "" if message.reports_on else EventType.QUEUED
 
 
 def _kept(receipt: Receipt, reply: Reply) -> Kept:

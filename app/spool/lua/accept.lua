@@ -1,6 +1,7 @@
 -- Keep a whole message, or nothing: the message, its bytes, its places in the lanes, its first events and its
 -- idempotency record. ARGV: project, message id, idempotency key ('' for none), fingerprint, seconds to remember it,
--- receipt, message, bytes, end of its time (ms), then for each recipient: lane, state, event.
+-- receipt, message, bytes, end of its time (ms), when it is reported as late (ms, '' for never), type of its first
+-- events ('' where no endpoint is told), then for each recipient: lane, state, event.
 -- Returns 'accepted' and the lanes to wake; 'replayed' and the first receipt; or 'conflict'.
 
 local project, id, key, fingerprint = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
@@ -17,8 +18,8 @@ end
 
 local now, wakes, lanes = now_ms(), {}, {}
 local message, fields, places = K.message .. id, { 'm', ARGV[7], 'raw', ARGV[8] }, {}
-for i = 10, #ARGV, 3 do
-  local index = (i - 10) / 3
+for i = 12, #ARGV, 3 do
+  local index = (i - 12) / 3
   local lane = ARGV[i]
   if not places[lane] then
     places[lane] = {}
@@ -30,14 +31,15 @@ for i = 10, #ARGV, 3 do
   fields[#fields + 1] = ARGV[i + 1]
 end
 fields[#fields + 1] = 'open'
-fields[#fields + 1] = (#ARGV - 9) / 3
+fields[#fields + 1] = (#ARGV - 11) / 3
 call('HSET', message, unpack(fields))
 call('ZADD', K.expiries, ARGV[9], id)
+if ARGV[10] ~= '' then watch(project, id, ARGV[10]) end
 if key ~= '' then
   call('HSET', memory, 'fingerprint', fingerprint, 'receipt', ARGV[6])
   call('EXPIRE', memory, ARGV[5])
 end
-for i = 10, #ARGV, 3 do publish(project, id, 'message.queued', ARGV[i + 2], now, wakes) end
+for i = 12, #ARGV, 3 do publish(project, id, ARGV[11], ARGV[i + 2], now, wakes) end
 for _, lane in ipairs(lanes) do
   call('ZADD', K.due .. lane, unpack(places[lane]))
   schedule(lane)

@@ -18,6 +18,7 @@ end
 -- What a worker needs of the members it holds; nil where their message is gone. `with_bytes` adds the bytes on the
 -- wire.
 local function load_members(lane, members, with_bytes)
+  if kind_of(lane) == 'report' then return load_report(members[1]) end
   if kind_of(lane) == 'endpoint' then
     return call('HMGET', K.parcels .. lane, unpack(members))
   end
@@ -124,12 +125,12 @@ local function proceed(lane, drain, go_on, wakes, now)
   return { 'settled', wakes, false }
 end
 
--- Store one fact in the history of its message and hand it to every endpoint that wants it.
+-- Store one fact in the history of its message and hand it to every endpoint that wants its kind ('': to none).
 -- Adds to `wakes` the lanes whose alarm should ring.
 local function publish(project, message, kind, event, now, wakes)
   local sequence = call('HINCRBY', K.message .. message, 'seq', 1)
   call('HSET', K.message .. message, 'e' .. sequence, event)
-  local endpoints = call('HGETALL', K.endpoints .. project)
+  local endpoints = kind == '' and {} or call('HGETALL', K.endpoints .. project)
   for i = 1, #endpoints, 2 do
     local wanted = endpoints[i + 1]
     if wanted == '*' or string.find(wanted, ' ' .. kind .. ' ', 1, true) then

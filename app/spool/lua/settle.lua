@@ -2,7 +2,8 @@
 -- wait of the whole lane in ms ('' to leave it, '0' to clear it), attempt record ('' for none), seconds to keep a
 -- finished message, end of the message's time (ms), how the site did ('1' a mail went through, '0' it could not be
 -- reached, '' nothing is to be said of it), how long the whole site shall rest by its own words (ms or ''), then for
--- each member: member, state, wait in ms ('' when final), event type and event ('' where there is no fact to tell).
+-- each member: member, state, wait in ms ('' when final), event type ('' where no endpoint is told), event ('' where
+-- there is no fact to tell), state to report by mail ('' for none).
 -- Returns 'fenced' when the claim is no longer this drain's; else 'settled', the lanes to wake, the next claim or
 -- false.
 
@@ -11,15 +12,19 @@ local place = standing(drain, turn)
 if place == 'settled' then return { 'settled', {}, current_claim(lane, drain) } end
 if place == 'fenced' then return { 'fenced' } end
 
-local project, wakes, id = project_of(lane), {}, message_of(ARGV[11])
+local project, wakes, id, notice = project_of(lane), {}, message_of(ARGV[11]), nil
 local message, expires = K.message .. id, tonumber(ARGV[8])
 if ARGV[6] ~= '' then
   call('HSET', message, 'a' .. call('HINCRBY', message, 'tries', 1), ARGV[6])
 end
-for i = 11, #ARGV, 5 do
+for i = 11, #ARGV, 6 do
   local member, wait = ARGV[i], ARGV[i + 2]
   call('HSET', message, 'r' .. index_of(member), ARGV[i + 1])
-  if ARGV[i + 3] ~= '' then publish(project, id, ARGV[i + 3], ARGV[i + 4], now, wakes) end
+  if ARGV[i + 4] ~= '' then publish(project, id, ARGV[i + 3], ARGV[i + 4], now, wakes) end
+  if ARGV[i + 5] ~= '' then
+    notice = notice or id .. '/' .. call('HGET', message, 'seq')
+    report(id, notice, index_of(member), ARGV[i + 5])
+  end
   if wait == '' then
     call('HINCRBY', message, 'open', -1)
   else
@@ -28,6 +33,7 @@ for i = 11, #ARGV, 5 do
     call('ZADD', K.due .. lane, now < expires and math.min(due, expires) or due, member)
   end
 end
+if notice then call_for_report(project, notice, now, wakes) end
 if tonumber(call('HGET', message, 'open')) <= 0 then
   call('HDEL', message, 'raw')
   call('EXPIRE', message, ARGV[7])

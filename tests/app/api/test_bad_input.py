@@ -103,7 +103,10 @@ REFUSED_FIELDS: list[tuple[dict[str, object], list[tuple[str, str]]]] = [
     ({"to": "a" * 100_000}, [("/to", "invalid_address")]),
     ({"to": "ada@b.example", "cc": ["ok@b.example", "bad"]}, [("/cc/1", "invalid_address")]),
     ({"reply_to": {"address": "Ada <ada@b.example>"}}, [("/reply_to/address", "invalid_address")]),
+    ({"report_to": "Ada <ada@b.example>"}, [("/report_to", "invalid_address")]),
+    ({"report_to": ["ada@b.example"]}, [("/report_to", "wrong_type")]),
     # control characters and half surrogates
+    ({"report_to": "a@b.example\r\n"}, [("/report_to", "control_character")]),
     ({"sender": "Eve\r\nBcc: x@y.example <a@b.example>"}, [("/from", "control_character")]),
     ({"to": "a@b.example\n"}, [("/to", "control_character")]),
     ({"to": {"address": "a@b.example\0"}}, [("/to/address", "control_character")]),

@@ -101,6 +101,7 @@ USUAL: dict[str, st.SearchStrategy[object]] = {
     "cc": st.lists(ADDRESS, max_size=2),
     "bcc": ADDRESS,
     "reply_to": ADDRESS,
+    "report_to": st.just("ops@example.com"),
     "subject": TEXT,
     "text": TEXT,
     "html": TEXT,

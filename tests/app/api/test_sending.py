@@ -226,6 +226,16 @@ async def test_message_is_of_the_stream_and_of_the_caution_that_it_asks_for(clie
         assert (found.at("/stream"), found.at("/on_unknown"), found.at("/tls")) == kept
 
 
+async def test_message_tells_who_gets_its_reports(client: Client) -> None:
+    for fields, kept in (
+        ({}, None),
+        ({"report_to": "Ops@Bücher.example"}, "Ops@xn--bcher-kva.example"),
+    ):
+        sent = await client.send(**fields)
+        found = await client.get(f"/messages/{sent.text_at('/id')}")
+        assert (found.at("/report_to"), found.at("/reports_on")) == (kept, None)
+
+
 @pytest.mark.parametrize("zone", ["Z", "+00:00", "z"])
 async def test_message_expires_when_it_says(client: Client, zone: str) -> None:
     expires_at = datetime.now(UTC).replace(microsecond=0, tzinfo=None) + timedelta(hours=1)

@@ -1,0 +1,107 @@
+"""Reports become messages: signed, from nobody, and once however often they are written."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from app.mail.dkim import Algorithm, generate_pem, load_key, public_record
+from app.messages import Field, Recipient, RecipientState, Status, Stream
+from app.projects.keyring import Keyring
+from app.settings import ReportSettings, Settings
+from app.spool.replies import as_list
+from tests.app.mail.verifiers import dkimpy_accepts
+from tests.app.spool.conftest import Spool, spool, spool_settings
+from tests.fakes.letters import PROJECT
+from tests.worker.reports.told import NOW, failed, late, message, reread, state
+from worker.reports.notices import subjects
+from worker.reports.writer import Reporter
+
+__all__ = ["spool"]
+
+TOLD = message("ann@example.org", "bob@example.org", bcc=["eve@example.org"])
+BOUNCED = state(Status.BOUNCED)
+
+
+def reporter(spool: Spool, settings: Settings, keys: Path | None = None) -> Reporter:
+    return Reporter(spool.store, Keyring(keys), settings, lambda: NOW)
+
+
+@pytest.fixture
+def settings(valkey_url: str) -> Settings:
+    return spool_settings(valkey_url)
+
+
+async def kept(spool: Spool) -> int:
+    return len(as_list(await spool.redis.call("KEYS", f"{spool.redis.keys.message}*")))
+
+
+async def test_a_report_is_a_message_from_the_null_path_that_is_reported_on_by_none(
+    spool: Spool, settings: Settings
+) -> None:
+    notice = failed(TOLD, BOUNCED)
+    written, raw = reporter(spool, settings).written(notice, subjects(notice)[0])
+    assert (written.project, written.stream) == (PROJECT, Stream.TRANSACTIONAL)
+    assert (written.mail_from, written.report_to, written.late_at) == ("", None, None)
+    assert written.reports_on == TOLD.id
+    assert written.recipients == (Recipient("ops@example.com", "example.com", Field.TO),)
+    assert (written.subject, written.size_bytes) == ("Not delivered: hello", len(raw))
+    assert written.expires_at == NOW + timedelta(days=4)
+
+
+async def test_a_report_names_its_message_in_its_message_id_and_comes_from_a_person(
+    spool: Spool, settings: Settings
+) -> None:
+    settings = settings.model_copy(update={"reports": ReportSettings(postmaster="mailer-daemon")})
+    notice = failed(TOLD, BOUNCED)
+    written, raw = reporter(spool, settings).written(notice, subjects(notice)[0])
+    mail = reread(raw).mail
+    assert mail["From"] == "Mail delivery <mailer-daemon@example.com>"
+    assert mail["Message-ID"] == f"<{written.id.removeprefix('msg_')}@example.com>"
+
+
+async def test_a_report_is_signed_by_the_domain_of_the_sender(
+    spool: Spool, settings: Settings, tmp_path: Path
+) -> None:
+    (tmp_path / "example.com").mkdir()
+    pem = generate_pem(Algorithm.RSA)
+    (tmp_path / "example.com" / "s1.pem").write_bytes(pem)
+    notice = failed(TOLD, BOUNCED)
+    _, raw = reporter(spool, settings, tmp_path).written(notice, subjects(notice)[0])
+    record = public_record(load_key(pem, "example.com", "s1"))
+    assert dkimpy_accepts(raw, 0, {"s1._domainkey.example.com": record})
+
+
+async def test_a_notice_told_twice_makes_one_message_for_each_report(
+    spool: Spool, settings: Settings
+) -> None:
+    writer = reporter(spool, settings)
+    notice = failed(TOLD, BOUNCED, BOUNCED, BOUNCED)
+    first = await writer.tell(notice)
+    assert len(first) == 1
+    assert await kept(spool) == 2
+    # The worker died right after; meanwhile nothing that it kept has left.
+    assert await writer.tell(notice) == ()
+    assert await kept(spool) == 2
+
+
+async def test_failure_and_lateness_of_one_message_are_two_reports(
+    spool: Spool, settings: Settings
+) -> None:
+    writer = reporter(spool, settings)
+    await writer.tell(late(TOLD, RecipientState()))
+    await writer.tell(late(TOLD, RecipientState(Status.DEFERRED)))
+    await writer.tell(failed(TOLD, BOUNCED))
+    assert await kept(spool) == 2
+
+
+async def test_a_notice_with_nothing_to_tell_makes_no_message(
+    spool: Spool, settings: Settings
+) -> None:
+    writer = reporter(spool, settings)
+    assert await writer.tell(late(TOLD, state(Status.DELIVERED))) == ()
+    assert await writer.tell(failed(replace(TOLD, report_to=None), BOUNCED)) == ()
+    assert await kept(spool) == 0
