@@ -70,7 +70,8 @@ async def attempt(claim: MailClaim, lease: Lease, resources: Resources) -> Attem
     share = await share_of(claim, hosts, resources)
     if isinstance(share, tuple):
         return _untried(share, resources)
-    envelope = Envelope(claim.message.mail_from, share.addresses(claim), claim.raw)
+    message = claim.message
+    envelope = Envelope(message.mail_from, share.addresses(claim), claim.raw, message.id)
     guard = guard_of(claim, lease, resources.lanes)
     attempted = await resources.carrier.carry(share.hosts, envelope, guard, share.source)
     return share.completed(attempted, claim)

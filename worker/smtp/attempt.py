@@ -217,7 +217,7 @@ class _Attempt:
         if len(self._open) == len(self._envelope.recipients):
             return self._envelope
         recipients = tuple(self._envelope.recipients[index] for index in self._open)
-        return Envelope(self._envelope.mail_from, recipients, self._envelope.message)
+        return replace(self._envelope, recipients=recipients)
 
     def _note(self, results: Sequence[Result]) -> bool:
         """Keep the results of the open recipients; tell whether this session should go on with some."""

@@ -52,13 +52,14 @@ class Features:
     eight_bits: bool = False
     utf8: bool = False
     requiretls: bool = False
+    dsn: bool = False
     most_bytes: int | None = None
     most_recipients: int | None = None
     most_mails: int | None = None
 
     @classmethod
     def of(cls, extensions: Mapping[str, str], greeting: Reply) -> Features:
-        """Read the extensions (lower-case keywords) of RFC 2920, 1870, 6152, 6531 and 9422."""
+        """Read the extensions (lower-case keywords) of RFC 2920, 1870, 6152, 6531, 3461 and 9422."""
         limits = dict(
             limit.partition("=")[::2] for limit in extensions.get("limits", "").upper().split()
         )
@@ -69,6 +70,7 @@ class Features:
             eight_bits="8bitmime" in extensions,
             utf8="smtputf8" in extensions,
             requiretls="requiretls" in extensions,
+            dsn="dsn" in extensions,
             most_bytes=_number(extensions.get("size", "")),
             most_recipients=_number(limits.get("RCPTMAX", "")),
             # A transaction of ours names one domain, so no more mails name no more domains.

@@ -158,21 +158,27 @@ class _Transaction:
         return False
 
     def _commands(self) -> list[str]:
-        envelope = self._envelope
+        envelope, dsn = self._envelope, self._session.features.dsn
         return [
             f"MAIL FROM:<{envelope.mail_from}>{self._parameters()}",
-            *[f"RCPT TO:<{envelope.recipients[index]}>" for index in self._taken],
+            *[
+                f"RCPT TO:<{envelope.recipients[index]}>"
+                f"{envelope.recipient_parameters(index) if dsn else ''}"
+                for index in self._taken
+            ],
             "DATA",
         ]
 
     def _parameters(self) -> str:
         """Return what MAIL FROM says of the message: nothing that was not offered or is not needed."""
-        size = f" SIZE={len(self._envelope.message)}" if self._session.features.size else ""
-        body = " BODY=8BITMIME" if self._envelope.has_eight_bits() else ""
-        utf8 = " SMTPUTF8" if self._envelope.needs_utf8() else ""
+        features, envelope = self._session.features, self._envelope
+        size = f" SIZE={len(envelope.message)}" if features.size else ""
+        body = " BODY=8BITMIME" if envelope.has_eight_bits() else ""
+        utf8 = " SMTPUTF8" if envelope.needs_utf8() else ""
         # RFC 8689 §4.2.1: only under a policy that demands it, which the session was opened to fulfil.
         require = " REQUIRETLS" if self._session.host.policy.requires_extension else ""
-        return f"{size}{body}{utf8}{require}"
+        dsn = envelope.sender_parameters() if features.dsn else ""
+        return f"{size}{body}{utf8}{require}{dsn}"
 
     async def _reset(self) -> None:
         if self._session.needs_reset:
