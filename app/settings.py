@@ -281,6 +281,14 @@ class ReportSettings(_Group):
     """Local part of the address that delivery reports come from, at the domain of the message's sender."""
     late_after: Seconds = timedelta(hours=4)
     """Time after which a message that is still under way is reported as late, where it asks for reports."""
+    tls_from: Annotated[str, Field(pattern=r"^[A-Za-z0-9._+-]{1,64}@[a-z0-9.-]{1,189}$")] | None = (
+        None
+    )
+    """Address that TLS reports (RFC 8460) come from, at a domain with a DKIM key; none are made without it."""
+    organization: Annotated[str, Field(max_length=200)] = ""
+    """Who sends TLS reports; the domain of `tls_from` where it is empty."""
+    contact: Annotated[str, Field(max_length=200)] = ""
+    """How to reach who sends them; `tls_from` where it is empty."""
 
 
 class WorkerSettings(_Group):

@@ -13,6 +13,7 @@ import time
 from app.errors import SpoolError
 from app.events import Category
 from app.spool.lanes import Fenced, MailClaim, MailLane
+from app.spool.reports import INSTALLATION
 from worker.claims.allowance import Allowance
 from worker.claims.guards import guard_of
 from worker.claims.leases import Lease
@@ -74,6 +75,9 @@ async def attempt(claim: MailClaim, lease: Lease, resources: Resources) -> Attem
     envelope = Envelope(message.mail_from, share.addresses(claim), claim.raw, message.id)
     guard = guard_of(claim, lease, resources.lanes)
     attempted = await resources.carrier.carry(share.hosts, envelope, guard, share.source)
+    if message.project != INSTALLATION:
+        # What carries TLS reports is no part of the next ones (RFC 8460 §3).
+        resources.reports.tls.note(claim.lane.domain, attempted.handshakes)
     return share.completed(attempted, claim)
 
 

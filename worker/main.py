@@ -19,7 +19,6 @@ from arq.worker import Worker
 
 from app.errors import ConfigurationError, SpoolFull
 from app.processes.garbage import expect_to_serve
-from app.projects.keyring import Keyring
 from app.settings import Settings, read_settings
 from app.signals.logs import configure_logs
 from app.spool.client import Redis, end, translate
@@ -28,7 +27,6 @@ from app.spool.lanes import Lanes
 from app.spool.policies import PolicyShelf
 from app.spool.scripts import LANES_PER_JOB, Scripts
 from app.spool.sources import SourceBook
-from app.spool.store import Store
 from worker.claims.leases import Leases
 from worker.drains import Drains
 from worker.jobs import Jobs
@@ -36,7 +34,8 @@ from worker.notify import Notifier
 from worker.policies.fetching import Fetcher
 from worker.policies.policybook import Means, PolicyBook
 from worker.policies.protection import Protection
-from worker.reports.writer import Reporter
+from worker.reports.reporting import Reporting
+from worker.reports.tlsrpt import Publications
 from worker.resources import Resources, utc_now
 from worker.routing.mx import Router
 from worker.routing.resolver import Resolver
@@ -90,7 +89,6 @@ async def open_resources(settings: Settings, redis: Redis) -> AsyncIterator[Reso
     lanes = Lanes(redis, scripts, settings.retention.settled)
     sources_file = settings.delivery.sources_file
     pools = read_sources(sources_file) if sources_file else ()
-    store = Store(redis, scripts, settings.retention)
     async with AsyncExitStack() as stack:
         sites, tls = Sites(settings.delivery), Tls(settings.tls.authorities)
         pool = await stack.enter_async_context(Pool(settings.delivery, sites, tls))
@@ -99,6 +97,7 @@ async def open_resources(settings: Settings, redis: Redis) -> AsyncIterator[Reso
         notifier = await stack.enter_async_context(
             Notifier.open(settings.webhooks, resolver, utc_now)
         )
+        reporting = Reporting.open(settings, redis, Publications(resolver, policies), utc_now)
         yield Resources(
             settings=settings,
             redis=redis,
@@ -113,7 +112,7 @@ async def open_resources(settings: Settings, redis: Redis) -> AsyncIterator[Reso
             book=SourceBook(redis, scripts),
             carrier=Carrier(pool, settings.delivery),
             notifier=notifier,
-            reporter=Reporter(store, Keyring(settings.dkim.directory), settings, utc_now),
+            reports=await stack.enter_async_context(reporting),
             metrics=Metrics(),
             stopping=asyncio.Event(),
             clock=utc_now,
@@ -144,6 +143,7 @@ async def run(settings: Settings) -> None:
         ):
             leases = tasks.create_task(resources.leases.keep())
             refreshing = tasks.create_task(resources.policies.keep_fresh())
+            counting = tasks.create_task(resources.reports.tls.keep())
             async with Drains(resources) as drains:
                 ticking = tasks.create_task(keep_time(resources, drains.start))
                 listening = tasks.create_task(_listen(redis, resources, drains, pulse))
@@ -152,8 +152,8 @@ async def run(settings: Settings) -> None:
                 await end(ticking)
                 await end(listening)
                 await drains.stop(settings.worker.patience.total_seconds())
-            await end(refreshing)
-            await end(leases)
+            for task in (refreshing, counting, leases):
+                await end(task)
         _log.info("worker_stopped")
 
 

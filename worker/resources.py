@@ -18,7 +18,7 @@ from worker.claims.leases import Leases
 from worker.notify import Notifier
 from worker.policies.policybook import PolicyBook
 from worker.policies.protection import Protection
-from worker.reports.writer import Reporter
+from worker.reports.reporting import Reporting
 from worker.routing.mx import Router
 from worker.signals.metrics import Metrics
 from worker.sites.profiles import Sites
@@ -46,7 +46,7 @@ class Resources:
     book: SourceBook
     carrier: Carrier
     notifier: Notifier
-    reporter: Reporter
+    reports: Reporting
     metrics: Metrics
     stopping: asyncio.Event
     clock: Callable[[], datetime]

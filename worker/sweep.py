@@ -19,7 +19,7 @@ from app.events import Category
 from app.ids import new_drain_id
 from app.messages import OnUnknown
 from app.spool.lanes import MOST_WAITING, Claim, Closing, Fenced, MailClaim
-from app.spool.reports import ReportClaim
+from app.spool.reports import ReportClaim, TlsClaim
 from worker.claims.insist import insist
 from worker.outcomes.outcome import Outcome, Verdict
 from worker.resources import Resources
@@ -88,7 +88,7 @@ async def _return(claim: Claim, resources: Resources) -> None:
         now = resources.clock()
         lost = tuple(_lost(claim, index) for index in claim.indexes)
         await settle(claim, Attempted(lost, (), now, now), resources, go_on=False)
-    elif isinstance(claim, ReportClaim):
+    elif isinstance(claim, ReportClaim | TlsClaim):
         wait, end = resources.settings.delivery.retry_after[0], Closing(go_on=False)
         await insist(lambda: resources.lanes.settle_report(claim, wait, end), resources)
     else:

@@ -11,7 +11,8 @@ lane:<lane>                 hash   reserved drains and until when, `not_before`,
                                    the site that invited it
 drains:<lane>               set    the drains that work on it                                 when empty
 parcels:<lane>              hash   `<message>/<n>` -> sequence, tries and event               when settled
-report:<member>             hash   `m` message, `head` its header, `r<i>` states to report    when reported
+report:<member>             hash   `m` message, `head` its header, `r<i>` states to report;   when reported, or
+                                   for `tls/<day>/<domain>`: handshakes -> how often          after three days
 drain:<drain>               hash   its lane, turn, members claimed, members in `doubt`; its   with its lease
                                    site, the turn it `entered` there, whether it is `rated`
 site:<site>                 hash   window, first, most, cohorts, rest, dead_until, interval,  a day after use

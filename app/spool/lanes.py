@@ -20,7 +20,7 @@ from app.messages import Message, RecipientState, Stream
 from app.spool.client import Argument, Redis, Reply
 from app.spool.codec import ATTEMPT, EVENT, MESSAGE, STATE, Unreadable
 from app.spool.replies import as_bytes, as_int, as_list, as_text
-from app.spool.reports import ReportClaim, ReportLane, report_claim, report_lane
+from app.spool.reports import ReportClaim, ReportLane, TlsClaim, TlsLane, report_claim, report_lane
 from app.spool.scripts import Scripts
 
 _log = structlog.get_logger(__name__)
@@ -57,7 +57,7 @@ class EndpointLane:
         return f"endpoint/{self.project}/{self.endpoint}"
 
 
-Lane: TypeAlias = MailLane | EndpointLane | ReportLane
+Lane: TypeAlias = MailLane | EndpointLane | ReportLane | TlsLane
 
 
 def parse_lane(name: str) -> Lane:
@@ -119,7 +119,7 @@ class ParcelClaim:
     parcels: tuple[Parcel, ...]
 
 
-Claim: TypeAlias = MailClaim | ParcelClaim | ReportClaim
+Claim: TypeAlias = MailClaim | ParcelClaim | ReportClaim | TlsClaim
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,10 +266,10 @@ class Lanes:
         return _settled(claim, await self._redis.run(self._scripts.settle_parcels, *arguments))
 
     async def settle_report(
-        self, claim: ReportClaim, wait: timedelta | None, closing: Closing
+        self, claim: ReportClaim | TlsClaim, wait: timedelta | None, closing: Closing
     ) -> Settled:
         """Store when a report is tried again (None: it is done with); else as `settle`."""
-        arguments = [*_opening(claim, closing), claim.notice.member, _milliseconds(wait)]
+        arguments = [*_opening(claim, closing), claim.member, _milliseconds(wait)]
         return _settled(claim, await self._redis.run(self._scripts.settle_report, *arguments))
 
     async def renew(self, drains: Sequence[DrainId]) -> frozenset[DrainId]:
@@ -361,7 +361,7 @@ def _claim(lane: Lane, drain: DrainId, reply: Reply) -> Claim | None:
         return None
     turn, members, values, failures, claimed_at = as_list(reply)
     names = _names(members)
-    if isinstance(lane, ReportLane):
+    if isinstance(lane, ReportLane | TlsLane):
         return report_claim(lane, drain, as_int(turn), names[0], as_list(values))
     if isinstance(lane, EndpointLane):
         parcels = (

@@ -53,6 +53,7 @@ class Scripts:
     settle: Script
     settle_parcels: Script
     settle_report: Script
+    count_tls: Script
     doubt: Script
     renew: Script
     takeover: Script
@@ -82,6 +83,7 @@ class Scripts:
             settle=script("settle"),
             settle_parcels=script("settle_parcels"),
             settle_report=script("settle_report"),
+            count_tls=script("count_tls"),
             doubt=script("doubt"),
             renew=script("renew"),
             takeover=script("takeover"),

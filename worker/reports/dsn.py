@@ -13,7 +13,7 @@ from app.events import Delivery
 from app.mail.address import Address, Mailbox
 from app.mail.fields import date_field, mailbox_field, text_field
 from app.mail.transfer import Body, encode_octets
-from app.messages import Message, RecipientState, Status
+from app.messages import Message, RecipientState, Status, TlsWish
 from worker.reports.container import Part, prose, report_mail
 from worker.reports.notices import FAILED
 
@@ -73,6 +73,7 @@ def _fields(report: DeliveryReport) -> str:
             text_field("Subject", report.subject),
             f"Message-ID: <{report.id}>\r\n",
             f"In-Reply-To: {thread}\r\nReferences: {thread}\r\n" if thread else "",
+            "TLS-Required: No\r\n" if report.message.tls is TlsWish.OPTIONAL else "",
             # RFC 3834 §5: nobody shall answer this by machine.
             "Auto-Submitted: auto-replied\r\n",
         ]

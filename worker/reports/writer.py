@@ -80,4 +80,6 @@ class Reporter:
             created_at=now,
             expires_at=now + self.settings.delivery.expires_after,
             reports_on=told.id,
+            # It holds the header of the message, and so is as worthy of protection (RFC 8689 §5).
+            tls=told.tls,
         )

@@ -14,7 +14,9 @@ from datetime import UTC, datetime
 
 from app.events import Category, Line, Peer
 from app.settings import DeliverySettings
+from worker.outcomes.handshake import Handshake
 from worker.outcomes.outcome import Outcome, Verdict
+from worker.policies.handshakes import barred, is_told
 from worker.routing.hosts import Host
 from worker.sites.down import DownHosts
 from worker.sites.sources import Source
@@ -38,7 +40,8 @@ _MISSED = frozenset({Verdict.UNREACHED, Verdict.INSECURE})
 class Attempted:
     """What an attempt came to: an outcome for each recipient, in their order, and what was said.
 
-    `site` is the site that was tried, known where a source was chosen for it.
+    `site` is the site that was tried, known where a source was chosen for it; `handshakes` are those of the
+    sessions that were opened for it.
     """
 
     outcomes: tuple[Outcome, ...]
@@ -46,6 +49,7 @@ class Attempted:
     started_at: datetime
     finished_at: datetime
     site: str | None = None
+    handshakes: tuple[Handshake, ...] = ()
 
 
 class Carrier:
@@ -85,7 +89,11 @@ class Carrier:
         finally:
             self._running.pop(limit, None)
         return Attempted(
-            attempt.outcomes(), attempt.transcript.lines(), started_at, datetime.now(UTC)
+            attempt.outcomes(),
+            attempt.transcript.lines(),
+            started_at,
+            datetime.now(UTC),
+            handshakes=tuple(attempt.transcript.handshakes),
         )
 
     def make_room(self, keep: int) -> None:
@@ -157,6 +165,8 @@ class _Attempt:
         """Try one host; return why there was no session with it, None where there was one."""
         self._peer = peer_of(host, self._source)
         if bar := host.policy.bar:
+            if is_told(told := barred(host, bar), host.policy):
+                self.transcript.handshakes.append(told)
             return self._miss(
                 InsecureTrouble(bar.text, category=bar.category, is_final=bar.is_final)
             )

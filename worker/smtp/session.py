@@ -16,6 +16,8 @@ from app.events import Category, Peer
 from app.mail.reply import Reply
 from app.networks import family_of
 from app.settings import DeliverySettings
+from worker.outcomes.handshake import Handshake
+from worker.policies.handshakes import is_told, opened, refused, without_tls
 from worker.policies.policy import Proof
 from worker.routing.hosts import Host
 from worker.sites.sources import Source
@@ -132,7 +134,8 @@ class Opener:
         if not self._plain.recall(line.host.address):
             try:
                 return await self._open(line, wants_tls=True)
-            except TlsTrouble:
+            except TlsTrouble as trouble:
+                line.tell(refused(line.host, None, trouble.text))
                 self._plain.remember(line.host.address, True)
         return await self._open(line, wants_tls=False)
 
@@ -145,9 +148,11 @@ class Opener:
             return await self._open(line, wants_tls=True)
         except TlsTrouble as trouble:
             insecure = handshake_trouble(line.host, trouble.text, trouble)
+            line.tell(refused(line.host, insecure.certificate, insecure.text))
             self._insecure.remember(line.host, insecure.again())
             raise insecure from trouble
         except InsecureTrouble as trouble:
+            line.tell_why(trouble)
             self._insecure.remember(line.host, trouble.again())
             raise
 
@@ -166,6 +171,8 @@ class Opener:
             peer = self._peer(line, opening)
             features = Features.of(extensions, greeting)
             _insist(line.host, peer, features)
+            if wants_tls:
+                line.tell(opened(host, peer, opening.transport.get_extra_info("sockname")[0]))
             return Session(
                 host, source, peer, features, Dialogue(opening.transport, protocol.reader)
             )
@@ -210,6 +217,18 @@ class _Line:
     host: Host
     source: Source | None
     transcript: Transcript
+
+    def tell(self, handshake: Handshake) -> None:
+        """Note how TLS went, as far as it is the receiving domain's business."""
+        if is_told(handshake, self.host.policy):
+            self.transcript.handshakes.append(handshake)
+
+    def tell_why(self, trouble: InsecureTrouble) -> None:
+        """Note why a session does not fulfil its policy; that only our message demands REQUIRETLS is not told."""
+        if trouble.certificate:
+            self.tell(refused(self.host, trouble.certificate, trouble.text))
+        elif not trouble.is_final:
+            self.tell(without_tls(self.host))
 
 
 def _insist(host: Host, peer: Peer, features: Features) -> None:

@@ -1,4 +1,4 @@
-"""The record of an attempt: each line that went over the wire, with its time, within bounds."""
+"""The record of an attempt: each line that went over the wire, within bounds, and how each handshake went."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from app.events import Line
+from worker.outcomes.handshake import Handshake
 
 _MOST_LINES = 200
 _MOST_BYTES = 1000
@@ -15,11 +16,15 @@ _SENT, _HEARD = ">", "<"
 
 
 class Transcript:
-    """Lines of one attempt. After the two-hundredth, or 16 KB, nothing more is noted."""
+    """Lines of one attempt. After the two-hundredth, or 16 KB, nothing more is noted.
 
-    __slots__ = ("_lines", "_room_bytes")
+    `handshakes` tells how TLS went with each host that was asked for a session.
+    """
+
+    __slots__ = ("_lines", "_room_bytes", "handshakes")
 
     def __init__(self) -> None:
+        self.handshakes: list[Handshake] = []
         self._lines: list[Line] = []
         self._room_bytes = _MOST_BYTES_OF_ALL
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from app.errors import SpoolFull
 from app.mail.dkim import Algorithm, generate_pem, load_key, public_record
-from app.messages import Field, Recipient, RecipientState, Status, Stream
+from app.messages import Field, Recipient, RecipientState, Status, Stream, TlsWish
 from app.projects.keyring import Keyring
 from app.settings import ReportSettings, Settings
 from app.spool.replies import as_list
@@ -63,6 +64,16 @@ async def test_a_report_names_its_message_in_its_message_id_and_comes_from_a_per
     assert mail["Message-ID"] == f"<{written.id.removeprefix('msg_')}@example.com>"
 
 
+@pytest.mark.parametrize("wish", TlsWish)
+async def test_a_report_wants_its_way_to_be_as_safe_as_that_of_its_message(
+    spool: Spool, settings: Settings, wish: TlsWish
+) -> None:
+    notice = failed(replace(TOLD, tls=wish), BOUNCED)
+    written, raw = reporter(spool, settings).written(notice, subjects(notice)[0])
+    assert written.tls is wish
+    assert (reread(raw).mail["TLS-Required"] == "No") == (wish is TlsWish.OPTIONAL)
+
+
 async def test_a_report_is_signed_by_the_domain_of_the_sender(
     spool: Spool, settings: Settings, tmp_path: Path
 ) -> None:
@@ -105,3 +116,18 @@ async def test_a_notice_with_nothing_to_tell_makes_no_message(
     assert await writer.tell(late(TOLD, state(Status.DELIVERED))) == ()
     assert await writer.tell(failed(replace(TOLD, report_to=None), BOUNCED)) == ()
     assert await kept(spool) == 0
+
+
+async def test_while_redis_takes_no_mail_a_report_waits_and_is_told_when_there_is_room(
+    spool: Spool, settings: Settings
+) -> None:
+    writer, notice = reporter(spool, settings), failed(TOLD, BOUNCED)
+    await spool.redis.call("CONFIG", "SET", "maxmemory", "1")
+    try:
+        with pytest.raises(SpoolFull):
+            await writer.tell(notice)
+    finally:
+        await spool.redis.call("CONFIG", "SET", "maxmemory", "0")
+    assert await kept(spool) == 0
+    await writer.tell(notice)
+    assert await kept(spool) == 1
