@@ -12,6 +12,7 @@ import aiohttp
 from app.networks import Network
 from app.settings import TlsSettings
 from worker.connector import OwnNames, guarded_sockets, verifying_context
+from worker.outcomes.handshake import TlsFailure
 from worker.policies.mtasts import MOST_BYTES, PolicyError
 from worker.routing.resolver import Resolver
 
@@ -59,12 +60,14 @@ class Fetcher:
                 return await _read(answer)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             reason = str(error) or type(error).__name__
-            raise PolicyError(f"the policy cannot be fetched: {reason}") from error
+            is_untrusted = isinstance(error, aiohttp.ClientSSLError)
+            failure = TlsFailure.STS_WEBPKI if is_untrusted else TlsFailure.STS_FETCH
+            raise PolicyError(f"the policy cannot be fetched: {reason}", failure) from error
 
 
 async def _read(answer: aiohttp.ClientResponse) -> bytes:
     if answer.status != HTTPStatus.OK:  # a redirect too: RFC 8461 §3.3
-        raise PolicyError(f"the policy host answers HTTP {answer.status}")
+        raise PolicyError(f"the policy host answers HTTP {answer.status}", TlsFailure.STS_FETCH)
     if answer.content_type != "text/plain":
         raise PolicyError(f"the policy is no text/plain but {answer.content_type}")
     body = b""

@@ -6,10 +6,12 @@ one that was not opened for want of a certificate is not told.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from app.events import Certificate, Peer, TlsPolicy
 from app.spool.policies import StsPolicy
 from worker.outcomes.handshake import Asked, Handshake, PolicyKind, TlsFailure
-from worker.policies.mtasts import lists
+from worker.policies.mtasts import PolicyError, lists
 from worker.policies.policy import Bar, Policy
 from worker.routing.answers import Tlsa
 from worker.routing.hosts import Host
@@ -76,6 +78,12 @@ def with_text(handshake: Handshake, sts: StsPolicy | None) -> Handshake:
         failure, reason = TlsFailure.VALIDATION, "the host is not among those of the policy"
     stated = Asked(PolicyKind.STS, _lines(sts), sts.hosts)
     return Handshake(failure, handshake.host, handshake.address, handshake.local, reason, stated)
+
+
+def unprotected(handshake: Handshake, trouble: PolicyError) -> Handshake:
+    """Return what a session says of an MTA-STS policy that is published but could not be had."""
+    stated = Asked(PolicyKind.STS)
+    return replace(handshake, failure=trouble.failure, reason=trouble.reason, asked=stated)
 
 
 def _failed(host: Host, failure: TlsFailure, reason: str) -> Handshake:

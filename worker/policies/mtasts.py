@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from app.spool.policies import Mode, StsPolicy
+from worker.outcomes.handshake import TlsFailure
 
 MOST_BYTES = 64 * 1024
 """Longer policies are not read (RFC 8461 §3.3)."""
@@ -26,11 +27,12 @@ _MAX_AGE = re.compile(r"[0-9]{1,10}")
 
 
 class PolicyError(Exception):
-    """A policy cannot be had; `reason` says why in one line."""
+    """A policy cannot be had; `reason` says why in one line, `failure` in the words of TLS reports."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, failure: TlsFailure = TlsFailure.STS_INVALID) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.failure = failure
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,6 +63,7 @@ class PolicyBook:
         self._means = means
         self._known: dict[str, _Known] = {}
         self._resting: dict[tuple[str, str], datetime] = {}
+        self._troubles: dict[str, PolicyError] = {}
         self._fetching: dict[tuple[str, str], asyncio.Task[StsPolicy | None]] = {}
 
     async def policy(self, domain: str) -> StsPolicy | None:
@@ -72,10 +73,16 @@ class PolicyBook:
         one. Raises SpoolError where Redis cannot tell: then nobody knows what the mail needs.
         """
         id_ = await self._published_id(domain)
+        if id_ is None:
+            self._troubles.pop(domain, None)
         kept = await self._kept(domain)
         if id_ is not None and (kept is None or kept.id != id_):
             kept = await self._fetched(domain, id_) or kept
         return None if kept is None or kept.mode is Mode.NONE else kept
+
+    def trouble(self, domain: str) -> PolicyError | None:
+        """Return why the policy that a domain publishes could not be had lately; None where none is missing."""
+        return self._troubles.get(domain)
 
     async def keep_fresh(self) -> None:
         """Refresh policies before they expire, about once a day each, until cancelled."""
@@ -142,7 +149,9 @@ class PolicyBook:
         except PolicyError as error:
             _log.warning("mta_sts_policy_failed", domain=domain, reason=error.reason)
             self._rest(domain, id_)
+            self._troubles[domain] = error
             return None
+        self._troubles.pop(domain, None)
         policy = rules.fetched(id_, self._means.clock())
         self._know(domain, policy)
         wait = spread(min(_REFRESH, rules.max_age / 2), _SPREAD, self._means.roll())
@@ -156,6 +165,7 @@ class PolicyBook:
         """Ask for a policy that could not be had no more for a while."""
         if len(self._resting) >= _MOST_KNOWN:
             self._resting.clear()
+            self._troubles.clear()
         self._resting[domain, id_] = self._means.clock() + _FAILED_FOR
 
     def _is_resting(self, domain: str, id_: str) -> bool:

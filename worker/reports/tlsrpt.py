@@ -20,7 +20,7 @@ from app.errors import SpoolError
 from app.spool.codec import Codec
 from app.spool.reports import TlsCount, TlsLedger
 from worker.outcomes.handshake import Handshake, PolicyKind
-from worker.policies.handshakes import with_text
+from worker.policies.handshakes import unprotected, with_text
 from worker.policies.policybook import PolicyBook
 from worker.routing.answers import Failed, Found
 from worker.routing.resolver import Resolver
@@ -56,11 +56,18 @@ class Publications:
             return None
         return parse_record(answer.records) if isinstance(answer, Found) else ()
 
-    async def stated(self, domain: str, handshake: Handshake) -> Handshake:
-        """Return a handshake with the text of the policy that it was under. Raises SpoolError."""
-        if handshake.asked.kind is not PolicyKind.STS:
-            return handshake
-        return with_text(handshake, await self.policies.policy(domain))
+    async def stated(self, domain: str, handshake: Handshake) -> Sequence[Handshake]:
+        """Return what a handshake says of each policy: of an MTA-STS one with its text. Raises SpoolError.
+
+        Where such a policy is published but cannot be had, that is told beside how TLS went without it.
+        """
+        match handshake.asked.kind:
+            case PolicyKind.STS:
+                return (with_text(handshake, await self.policies.policy(domain)),)
+            case PolicyKind.NONE if trouble := self.policies.trouble(domain):
+                return handshake, unprotected(handshake, trouble)
+            case _:
+                return (handshake,)
 
 
 class TlsReports:
@@ -114,9 +121,10 @@ class TlsReports:
     async def _hand_over(self, noted: Mapping[_Noted, int]) -> None:
         wanted = await self._wanting({domain for _, domain, _ in noted})
         counts = [
-            _count(day, domain, await self._published.stated(domain, handshake), times)
+            _count(day, domain, stated, times)
             for (day, domain, handshake), times in noted.items()
             if domain in wanted and due_at(day, domain) > self._clock()
+            for stated in await self._published.stated(domain, handshake)
         ]
         if counts:
             await self._ledger.add(counts)

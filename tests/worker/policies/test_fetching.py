@@ -14,6 +14,7 @@ from app.networks import Network
 from app.settings import DnsSettings, TlsSettings
 from tests.fakes.dns import DnsServer
 from tests.fakes.policyhost import ENFORCED, PolicyHost
+from worker.outcomes.handshake import TlsFailure
 from worker.policies.fetching import Fetcher
 from worker.policies.mtasts import MOST_BYTES, PolicyError
 from worker.routing.resolver import Resolver
@@ -92,9 +93,10 @@ async def test_the_certificate_has_to_be_for_the_policy_host() -> None:
 
 async def test_the_certificate_has_to_be_of_a_trusted_authority(host: PolicyHost) -> None:
     async with PolicyHost(NAME) as other, _fetcher(host, trusted=other) as fetcher:
-        with pytest.raises(PolicyError, match="certificate"):
+        with pytest.raises(PolicyError, match="certificate") as caught:
             await fetcher.fetch("x.example")
     assert not host.asked
+    assert caught.value.failure is TlsFailure.STS_WEBPKI
 
 
 async def test_private_addresses_are_not_connected_to(host: PolicyHost) -> None:

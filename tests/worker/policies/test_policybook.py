@@ -20,6 +20,7 @@ from tests.fakes.dns import DnsServer, Trouble
 from tests.fakes.policyhost import ENFORCED, PolicyHost
 from tests.fakes.valkey import ValkeyServer
 from tests.fakes.waiting import eventually
+from worker.outcomes.handshake import TlsFailure
 from worker.policies.fetching import Fetcher
 from worker.policies.policybook import Means, PolicyBook
 from worker.routing.resolver import Resolver
@@ -252,3 +253,35 @@ async def test_a_record_that_cannot_be_looked_up_does_not_hold_up_each_mail(worl
         return await book.policy("x.example")
 
     assert await eventually(look_later)
+
+
+@pytest.mark.parametrize(
+    ("status", "policy", "failure"),
+    [
+        (500, ENFORCED, TlsFailure.STS_FETCH),
+        (200, "nonsense", TlsFailure.STS_INVALID),
+    ],
+)
+async def test_why_a_policy_cannot_be_had_is_known_until_it_can(
+    world: World, status: int, policy: str, failure: TlsFailure
+) -> None:
+    world.publish("1", policy)
+    world.host.status = status
+    book = await world.book()
+    assert await book.policy("x.example") is None
+    trouble = book.trouble("x.example")
+    assert trouble
+    assert trouble.failure is failure
+    world.host.status = 200
+    world.publish("2")
+    assert await book.policy("x.example")
+    assert book.trouble("x.example") is None
+
+
+async def test_a_policy_that_is_published_no_more_is_no_trouble(world: World) -> None:
+    world.publish("1", "nonsense")
+    book = await world.book()
+    await book.policy("x.example")
+    world.dns.remove(RECORD)
+    await book.policy("x.example")
+    assert book.trouble("x.example") is None

@@ -133,6 +133,18 @@ async def test_a_session_under_mta_sts_is_counted_with_the_text_of_the_policy(
     assert counts == {Handshake(host="mx.x.example", asked=stated): 1, unlisted: 1}
 
 
+async def test_a_policy_that_cannot_be_had_is_told_beside_how_tls_went_without_it(
+    spool: Spool, dns: DnsServer
+) -> None:
+    dns.txt(f"_mta-sts.{DOMAIN}", "v=STSv1; id=1;")
+    async with publications(spool.redis, dns) as published:
+        assert await published.policies.policy(DOMAIN) is None
+        plain, missed = await published.stated(DOMAIN, SAFE)
+        assert plain == SAFE
+        assert (missed.failure, missed.asked) == (TlsFailure.STS_FETCH, Asked(PolicyKind.STS))
+        assert "no address" in missed.reason
+
+
 async def test_only_domains_that_want_reports_are_counted(spool: Spool, dns: DnsServer) -> None:
     dns.trouble("_smtp._tls.unknown.example", Trouble.SERVFAIL)
     async with collector(spool.redis, dns) as reports:
