@@ -67,6 +67,21 @@ async def test_the_clock_says_that_more_sites_are_to_be_looked_after_than_one_ca
     assert sum(len(wakes) for wakes, _ in found) == 5
 
 
+async def test_very_many_lanes_that_emptied_are_passed_over_step_by_step(spool: Spool) -> None:
+    keys, site = spool.redis.keys, NARROW.name
+    await spool.redis.call("HSET", keys.site + site, "first", 1)
+    lanes = [f"mail/acme/bulk/domain{number}.example" for number in range(5000)]
+    scores = [word for place, lane in enumerate(lanes) for word in (place, lane)]
+    await spool.redis.call("ZADD", keys.waiting + site, *scores)
+    await spool.redis.call("ZADD", keys.sites, 1, site)
+    left = []
+    for _ in range(3):
+        await spool.lanes.wake(100)
+        left.append(await spool.redis.call("ZCARD", keys.waiting + site))
+        await pass_time(spool.redis, TICK)
+    assert left == [3000, 1000, 0]
+
+
 @pytest.mark.parametrize("lanes", [1, 30])
 async def test_a_resting_site_is_not_even_looked_at_more_than_once_in_a_minute(
     spool: Spool, lanes: int
