@@ -201,6 +201,8 @@ class DeliverySettings(_Group):
     """Mails carried over one connection at most."""
     connection_idle: Seconds = timedelta(seconds=10)
     """How long an unused connection is kept."""
+    connections_kept: Count = 2_000
+    """Unused connections that one worker keeps at most; then the one unused for longest makes room."""
     timeouts: SmtpTimeouts = SmtpTimeouts()
 
     @field_validator("catch_all")

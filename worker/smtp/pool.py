@@ -17,8 +17,6 @@ from worker.smtp.timeouts import Timeouts
 from worker.smtp.tls import Tls
 from worker.smtp.transcript import Transcript
 
-_MOST_KEPT = 512
-
 _Key = tuple[str, str, int, Policy, str | None]
 
 
@@ -37,6 +35,7 @@ class Pool:
     def __init__(self, settings: DeliverySettings, sites: Sites, tls: Tls | None = None) -> None:
         """Agree on TLS with `tls`, or as those do who trust the authorities of the system."""
         self._opener = Opener(settings, tls or Tls())
+        self._most_kept = settings.connections_kept
         self._idle_seconds = settings.connection_idle.total_seconds()
         self._sites = sites
         self._quit_seconds = Timeouts.of(settings.timeouts).quit
@@ -83,7 +82,7 @@ class Pool:
         if self.is_spent(session):
             self._part(session)
             return
-        if len(self._ends) >= _MOST_KEPT:
+        if len(self._ends) >= self._most_kept:
             self._dismiss(next(iter(self._ends)))
         session.dialogue.note_in(Transcript())
         self._kept[_key(session.host, session.source)].append(session)

@@ -234,6 +234,7 @@ end
 -- Do for a site that lanes wait for what whoever left it could not: see places that were lost, and times that have
 -- come. It is done with the site when none waits and no invitation is left that would lapse unseen.
 local function look_after(site, wakes, now)
+  call('EXPIRE', K.site .. site, POLICY.site_memory_s)
   clear_slots(site)
   invite(site, wakes, now)
   if call('EXISTS', K.waiting .. site) == 0 and call('ZCOUNT', K.slots .. site, '-inf', '(+inf') == 0 then

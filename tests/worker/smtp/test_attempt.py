@@ -363,8 +363,9 @@ async def test_the_host_that_said_why_is_the_one_that_is_told_of(
 async def test_the_session_unused_for_longest_makes_room_when_too_many_are_kept(
     pipelining: SmtpServer,
 ) -> None:
-    async with client() as sender:
-        for number in range(513):
+    few = settings().model_copy(update={"connections_kept": 3})
+    async with client(few) as sender:
+        for number in range(4):
             way = host(pipelining, f"mx{number}.example")
             await sender.carrier.carry([way], envelope(), Counting())
         await pipelining.until(lambda: pipelining.sessions[0].is_closed)
