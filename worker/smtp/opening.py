@@ -19,9 +19,10 @@ from aiosmtplib.protocol import SMTPProtocol
 from app.events import Category
 from app.mail.reply import Reply
 from worker.outcomes.classify import Phase
+from worker.smtp.dialogue import Dialogue
 from worker.smtp.replies import ReplyReader
 from worker.smtp.timeouts import Timeouts
-from worker.smtp.trouble import Trouble
+from worker.smtp.trouble import InsecureTrouble, Trouble
 
 
 class TlsTrouble(Trouble):
@@ -133,20 +134,34 @@ class Opening:
         except (aiosmtplib.SMTPException, OSError, ValueError) as error:
             if self._reply().code == 421:
                 raise Trouble.closing(self._reply()) from error
-            raise self._protocol.trouble or TlsTrouble(f"no TLS: {error}") from error
+            said = self._reply() if isinstance(error, aiosmtplib.SMTPResponseException) else None
+            raise self._protocol.trouble or TlsTrouble(f"no TLS: {error}", reply=said) from error
         except Trouble as trouble:
             # TLS 1.3 servers tell of a failed handshake only after we think it is done.
             if trouble.reply or self._protocol.trouble:
                 raise
             raise TlsTrouble(trouble.text) from trouble
 
+    def can_part(self, trouble: Trouble) -> bool:
+        """Tell whether QUIT may be said after this trouble: the host will not do, but follows the protocol."""
+        is_refusal = trouble.reply is not None and trouble.reply.code != 421
+        return self._is_alive and (is_refusal or isinstance(trouble, InsecureTrouble))
+
+    def dialogue(self) -> Dialogue:
+        """Hand the session over. Raises Trouble if it is of no more use."""
+        return Dialogue(self.transport, self._protocol.reader)
+
     @property
     def transport(self) -> asyncio.Transport:
         """The transport as it is now: a TLS transport after `secure`. Raises Trouble if it is of no more use."""
-        transport = self._client.transport
-        if self._protocol.trouble or transport is None or transport.is_closing():
+        if not self._is_alive:
             raise self._protocol.trouble or Trouble("the other side closed the connection")
-        return transport  # type: ignore[return-value]  # aiosmtplib declares the base class of what it has
+        return self._client.transport  # type: ignore[return-value]  # aiosmtplib declares the base class of what it has
+
+    @property
+    def _is_alive(self) -> bool:
+        transport = self._client.transport
+        return not (self._protocol.trouble or transport is None or transport.is_closing())
 
     def _reply(self) -> Reply:
         if self._protocol.last is None:

@@ -34,7 +34,7 @@ class Pool:
 
     def __init__(self, settings: DeliverySettings, sites: Sites, tls: Tls | None = None) -> None:
         """Agree on TLS with `tls`, or as those do who trust the authorities of the system."""
-        self._opener = Opener(settings, tls or Tls())
+        self._opener = Opener(settings, tls or Tls(), self._leave)
         self._most_kept = settings.connections_kept
         self._idle_seconds = settings.connection_idle.total_seconds()
         self._sites = sites
@@ -107,7 +107,9 @@ class Pool:
             del self._kept[key]
 
     def _part(self, session: Session) -> None:
-        dialogue = session.dialogue
+        self._leave(session.dialogue)
+
+    def _leave(self, dialogue: Dialogue) -> None:
         self._parting.add(dialogue)
         dialogue.closed.add_done_callback(lambda _: self._parting.discard(dialogue))
         dialogue.part(self._quit_seconds)

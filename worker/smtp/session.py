@@ -8,7 +8,7 @@ import os
 import re
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -103,9 +103,15 @@ class Session:
 
 
 class Opener:
-    """Opens sessions, and remembers for a while which addresses cannot agree on TLS, or fail a policy."""
+    """Opens sessions, and remembers for a while which addresses cannot agree on TLS, or fail a policy.
 
-    def __init__(self, settings: DeliverySettings, tls: Tls) -> None:
+    `part` says QUIT on a session that is of no use, and closes it.
+    """
+
+    def __init__(
+        self, settings: DeliverySettings, tls: Tls, part: Callable[[Dialogue], None]
+    ) -> None:
+        self._part = part
         self._ehlo_name = settings.ehlo_name.rstrip(".")
         self._timeouts = Timeouts.of(settings.timeouts)
         self._tls = tls
@@ -117,7 +123,7 @@ class Opener:
     ) -> Session:
         """Open a session with `host` from `source`, as its policy wants it. Raises Trouble.
 
-        What fails the policy is InsecureTrouble; then not more than EHLO was said. On cancellation the
+        What fails the policy is InsecureTrouble; then not more than EHLO and QUIT was said. On cancellation the
         connection is closed.
         """
         line = _Line(host, source, transcript)
@@ -164,21 +170,29 @@ class Opener:
             ehlo_name = source.ehlo_name if source else self._ehlo_name
             names = Names(ehlo_name, policy.server_name or host.name, self._tls.context(policy))
             opening = Opening(protocol, transport, names, self._timeouts)
-            greeting = await opening.greet()
-            extensions = await opening.hello()
-            if wants_tls and "starttls" in extensions:
-                extensions = await opening.secure()
-            peer = self._peer(line, opening)
-            features = Features.of(extensions, greeting)
-            _insist(line.host, peer, features)
-            if wants_tls:
-                line.tell(opened(host, peer, opening.transport.get_extra_info("sockname")[0]))
-            return Session(
-                host, source, peer, features, Dialogue(opening.transport, protocol.reader)
-            )
+            return await self._agree(line, opening, wants_tls=wants_tls)
+        except Trouble as trouble:
+            if opening.can_part(trouble):
+                self._part(opening.dialogue())
+            else:
+                transport.abort()
+            raise
         except BaseException:
             transport.abort()
             raise
+
+    async def _agree(self, line: _Line, opening: Opening, *, wants_tls: bool) -> Session:
+        host = line.host
+        greeting = await opening.greet()
+        extensions = await opening.hello()
+        if wants_tls and "starttls" in extensions:
+            extensions = await opening.secure()
+        peer = self._peer(line, opening)
+        features = Features.of(extensions, greeting)
+        _insist(host, peer, features)
+        if wants_tls:
+            line.tell(opened(host, peer, _own_address(opening.transport)))
+        return Session(host, line.source, peer, features, opening.dialogue())
 
     def _peer(self, line: _Line, opening: Opening) -> Peer:
         """Return who is spoken to, and how. Raises InsecureTrouble where the certificate fails the policy."""
@@ -229,6 +243,10 @@ class _Line:
             self.tell(refused(self.host, trouble.certificate, trouble.text))
         elif not trouble.is_final:
             self.tell(without_tls(self.host))
+
+
+def _own_address(transport: asyncio.Transport) -> str:
+    return str(transport.get_extra_info("sockname")[0])
 
 
 def _insist(host: Host, peer: Peer, features: Features) -> None:

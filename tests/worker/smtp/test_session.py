@@ -48,6 +48,32 @@ async def test_a_session_ends_with_quit(server: SmtpServer) -> None:
     assert server.sessions[0].verbs()[-1] == "QUIT"
 
 
+@pytest.mark.parametrize("step", ["GREETING", "EHLO"])
+async def test_a_host_that_refuses_the_session_is_left_with_quit(
+    server: SmtpServer, step: str
+) -> None:
+    server.reply(step, "554 5.7.1 No service")
+    server.reply("HELO", "554 5.7.1 No service")
+    async with client() as sender:
+        assert (await sender.outcome(server)).verdict is Verdict.UNREACHED
+    assert server.sessions[0].verbs()[-1] == "QUIT"
+
+
+async def test_a_session_that_nothing_can_be_said_on_is_cut(server: SmtpServer) -> None:
+    server.reply("GREETING", "421 4.3.2 Busy")
+    async with client() as sender:
+        await sender.outcome(server)
+    await server.until(lambda: server.sessions[0].is_closed)
+    assert server.sessions[0].verbs() == []
+
+
+async def test_a_refused_starttls_is_followed_by_quit_before_plain_text(secure: SmtpServer) -> None:
+    secure.reply("STARTTLS", "454 4.7.0 Not now")
+    async with client() as sender:
+        assert (await sender.outcome(secure)).verdict is Verdict.DELIVERED
+    assert secure.sessions[0].verbs() == ["EHLO", "STARTTLS", "QUIT"]
+
+
 BAD_GREETINGS = [
     "554 5.7.1 No service",
     "521 Never",
@@ -137,7 +163,7 @@ async def test_a_temporary_refusal_of_ehlo_is_not_answered_with_helo(server: Smt
     server.reply("EHLO", "450 4.3.2 Later")
     async with client() as sender:
         assert (await sender.outcome(server)).verdict is Verdict.UNREACHED
-    assert server.sessions[0].verbs() == ["EHLO"]
+    assert server.sessions[0].verbs() == ["EHLO", "QUIT"]
 
 
 async def test_ten_thousand_extensions_are_too_many(server: SmtpServer, second: SmtpServer) -> None:
