@@ -147,7 +147,8 @@ class DeliverySettings(_Group):
     smtp_port: Port = 25
     """Port of the receiving hosts."""
     ehlo_name: HostName = Field(default_factory=socket.getfqdn)
-    """Our name in EHLO: a name that resolves to the sending address (RFC 5321 §4.1.1.1)."""
+    """Our name in EHLO: a full name that resolves to the sending address (RFC 5321 §4.1.1.1). Instead of one
+    without a dot, the address itself is named."""
     sources_file: Path | None = None
     """TOML file with the addresses that mail leaves from (docs/sources.md); the system picks one without it."""
     allowed_networks: tuple[Network, ...] = ()

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from ipaddress import ip_address
 
 from app.events import Category, Peer
 from app.mail.reply import Reply
@@ -167,7 +168,7 @@ class Opener:
         protocol = WatchedProtocol(ReplyReader(line.transcript))
         transport = await self._connect(host, source, protocol)
         try:
-            ehlo_name = source.ehlo_name if source else self._ehlo_name
+            ehlo_name = _full(source.ehlo_name if source else self._ehlo_name, transport)
             names = Names(ehlo_name, policy.server_name or host.name, self._tls.context(policy))
             opening = Opening(protocol, transport, names, self._timeouts)
             return await self._agree(line, opening, wants_tls=wants_tls)
@@ -247,6 +248,14 @@ class _Line:
 
 def _own_address(transport: asyncio.Transport) -> str:
     return str(transport.get_extra_info("sockname")[0])
+
+
+def _full(name: str, transport: asyncio.Transport) -> str:
+    """Return our name for EHLO; where it is not a full one, the address we come from (RFC 5321 §4.1.4)."""
+    if "." in name:
+        return name
+    address = ip_address(_own_address(transport).partition("%")[0])
+    return f"[IPv6:{address}]" if address.version == 6 else f"[{address}]"
 
 
 def _insist(host: Host, peer: Peer, features: Features) -> None:

@@ -8,9 +8,11 @@ import ssl
 
 import pytest
 import uvloop
+from pydantic import ValidationError
 
 from app.events import Category
 from app.mail.reply import parse_reply
+from app.settings import DeliverySettings
 from tests.fakes.smtp import (
     Action,
     Connection,
@@ -72,6 +74,24 @@ async def test_a_refused_starttls_is_followed_by_quit_before_plain_text(secure: 
     async with client() as sender:
         assert (await sender.outcome(secure)).verdict is Verdict.DELIVERED
     assert secure.sessions[0].verbs() == ["EHLO", "STARTTLS", "QUIT"]
+
+
+@pytest.mark.parametrize(
+    ("address", "literal"), [("127.0.0.1", "[127.0.0.1]"), ("::1", "[IPv6:::1]")]
+)
+async def test_a_machine_without_a_full_name_greets_by_its_address(
+    address: str, literal: str
+) -> None:
+    chosen = settings().model_copy(update={"ehlo_name": "localhost"})
+    async with SmtpServer(address) as server, client(chosen) as sender:
+        assert (await sender.outcome(server)).verdict is Verdict.DELIVERED
+    assert server.sessions[0].ehlo_name == literal
+
+
+@pytest.mark.parametrize("name", ["bücher.example", "a b.example", "mx_1.example", "-a.example"])
+def test_a_name_that_is_no_host_name_is_not_greeted_with(name: str) -> None:
+    with pytest.raises(ValidationError, match="no host name"):
+        DeliverySettings(ehlo_name=name)
 
 
 BAD_GREETINGS = [
