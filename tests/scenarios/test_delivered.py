@@ -20,6 +20,7 @@ async def test_a_posted_message_arrives_and_its_history_says_where(
         parsed = message_from_bytes(mail.content, policy=policy.default)
         assert (mail.mail_from, mail.recipients) == ("sender@example.com", ("ann@example.org",))
         assert (parsed["subject"], parsed["to"]) == ("Grüße", "ann@example.org")
+        assert parsed["message-id"].endswith("@example.com>")
         assert await pillarbox.told(message) == ["queued", "delivered"]
         said = delivery((await pillarbox.events(message))[-1])
         assert (said["host"], said["ip"], said["code"], said["enhanced_code"], said["final"]) == (

@@ -22,16 +22,22 @@ from tests.scenarios.test_postfix import make_keys
 QUEUE = f"pillarbox:due:{TlsLane().name}"
 
 
-async def due_now(pillarbox: Deployment) -> None:
-    """Wait until something is counted, and make its report due as if its day were over."""
+async def counted(pillarbox: Deployment) -> list[bytes]:
+    """Wait until something is counted; return for which days and domains."""
     with redis.Redis.from_url(pillarbox.valkey.url) as client:
 
-        async def counted() -> list[bytes]:
+        async def members() -> list[bytes]:
             found = client.zrange(QUEUE, 0, -1)
             assert isinstance(found, list)
             return found
 
-        members = await eventually(counted, within_s=20)
+        return await eventually(members, within_s=20)
+
+
+async def due_now(pillarbox: Deployment) -> None:
+    """Wait until something is counted, and make its report due as if its day were over."""
+    members = await counted(pillarbox)
+    with redis.Redis.from_url(pillarbox.valkey.url) as client:
         client.zadd(QUEUE, dict.fromkeys(members, 0))
         client.zadd("pillarbox:lanes", {TlsLane().name: 0})
 
@@ -48,9 +54,9 @@ async def test_a_domain_that_asks_for_reports_gets_one_signed_and_true(
     tmp_path: Path, dns: DnsServer
 ) -> None:
     records = make_keys(tmp_path / "dkim")
-    for domain in ("example.org", "reports.example"):
+    for domain in ("example.org", "example.net", "reports.example"):
         dns.a(domain, "127.0.0.1")
-    dns.txt("_smtp._tls.example.org", "v=TLSRPTv1; rua=mailto:tls@reports.example")
+        dns.txt(f"_smtp._tls.{domain}", "v=TLSRPTv1; rua=mailto:tls@reports.example")
     settings = {
         "PILLARBOX_REPORTS__TLS_FROM": "tls-reports@example.com",
         "PILLARBOX_DKIM__DIRECTORY": str(tmp_path / "dkim"),
@@ -80,3 +86,7 @@ async def test_a_domain_that_asks_for_reports_gets_one_signed_and_true(
                 },
             }
         ]
+        # What carried the report is not counted, though its domain wants reports too.
+        await pillarbox.settled(await pillarbox.send("ben@example.net"))
+        (member,) = await counted(pillarbox)
+        assert b"example.net" in member

@@ -229,6 +229,7 @@ def test_boundaries_come_from_the_seed_and_differ_by_level() -> None:
     assert compose(letter, "seed") != compose(letter, "other")
     boundaries = [part.get_boundary() for part in reread(letter).walk() if part.is_multipart()]
     assert len(set(boundaries)) == 3
+    assert all(boundary and len(boundary) <= 70 for boundary in boundaries)
 
 
 def test_a_text_that_holds_the_boundary_gets_another_one() -> None:

@@ -51,6 +51,7 @@ def test_a_report_has_the_three_parts_and_the_fields_of_its_kind() -> None:
         "message/delivery-status",
         "text/rfc822-headers",
     ]
+    assert read.parts[1]["Content-Transfer-Encoding"] == "7bit"
     assert (read.mail["From"], read.mail["To"]) == (
         "Mail delivery <postmaster@example.com>",
         "ops@example.com",
