@@ -56,6 +56,11 @@ async def test_a_policy_comes_as_its_host_has_it(host: PolicyHost) -> None:
         assert await fetcher.fetch("x.example") == ENFORCED.encode()
 
 
+async def test_a_fetch_takes_a_minute_at_most(host: PolicyHost) -> None:
+    async with _fetcher(host) as fetcher:
+        assert fetcher.session.timeout.total == 60
+
+
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 async def test_a_redirect_is_not_followed(host: PolicyHost, status: int) -> None:
     host.status = status
