@@ -54,6 +54,14 @@ async def test_a_host_that_refuses_starttls_gets_no_mail(
     await is_refused(secured, tls, policy)
 
 
+async def test_a_host_that_fails_the_policy_is_left_with_quit(
+    secured: SmtpServer, tls: Tls
+) -> None:
+    secured.extensions.remove("REQUIRETLS")
+    await attempt(tls, host(secured, REQUIRETLS))
+    assert secured.sessions[-1].verbs() == ["EHLO", "STARTTLS", "EHLO", "QUIT"]
+
+
 @pytest.mark.parametrize("policy", SAFE, ids=short)
 async def test_a_host_that_hangs_up_in_the_handshake_gets_no_mail(
     secured: SmtpServer, tls: Tls, policy: Policy
