@@ -92,9 +92,8 @@ def test_dkim_keys_are_private_loadable_and_published_as_printed(tmp_path: Path)
     assert made.exit_code == 0
     keys = Keyring(tmp_path).keys_for("example.com")
     assert {key.algorithm for key in keys} == set(Algorithm)
-    assert [each.key_size for key in keys if isinstance(each := key.secret, RSAPrivateKey)] == [
-        2048
-    ]
+    (rsa,) = [key.secret for key in keys if isinstance(key.secret, RSAPrivateKey)]
+    assert (rsa.key_size, rsa.public_key().public_numbers().e) == (2048, 65537)
     for key in keys:
         path = tmp_path / "example.com" / f"{key.selector}.pem"
         assert path.stat().st_mode & 0o077 == 0

@@ -159,13 +159,13 @@ class Resolver:
             if aliases > _MOST_ALIASES:
                 return Failed(f"more than {_MOST_ALIASES} aliases")
             if response.rcode() == dns.rcode.NXDOMAIN:
-                return NoSuchName(chain.minimum_ttl, is_secure)
+                return NoSuchName(_ttl_of_denial(response, chain.minimum_ttl), is_secure)
             if chain.answer is not None:
                 return Found(read(chain.answer), chain.minimum_ttl, is_secure, _plain(name))
             if not chain.cnames and not _is_denied(response) and _is_beside_the_point(response):
                 return Failed("the answer is to another question, or names other servers to ask")
             if not chain.cnames or _is_denied(response):
-                return NoData(chain.minimum_ttl, is_secure)
+                return NoData(_ttl_of_denial(response, chain.minimum_ttl), is_secure)
 
     def _query(self, name: dns.name.Name, kind: dns.rdatatype.RdataType) -> dns.message.Message:
         """Make a question; where the answer's AD is believed, AD here asks for it (RFC 6840 §5.7)."""
@@ -216,6 +216,11 @@ class Resolver:
 
 def _is_denied(response: dns.message.Message) -> bool:
     return any(rrset.rdtype == dns.rdatatype.SOA for rrset in response.authority)
+
+
+def _ttl_of_denial(response: dns.message.Message, ttl: float) -> float:
+    """Return for how long a denial may be kept: without SOA not at all (RFC 2308 §5)."""
+    return ttl if _is_denied(response) else 0
 
 
 def _is_beside_the_point(response: dns.message.Message) -> bool:

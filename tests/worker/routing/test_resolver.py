@@ -8,6 +8,7 @@ from datetime import timedelta
 from ipaddress import ip_network
 
 import pytest
+from dnslib import RCODE, DNSRecord  # type: ignore[import-untyped]  # it ships no types
 
 from app.errors import ConfigurationError
 from app.settings import DnsSettings
@@ -138,6 +139,21 @@ async def test_answers_without_ttl_are_not_kept(dns: DnsServer) -> None:
         await resolver.ipv4("x.example")
         dns.a("x.example", "192.0.2.2")
         assert await resolver.ipv4("x.example") == Found(("192.0.2.2",), 0)
+
+
+@pytest.mark.parametrize("rcode", [RCODE.NOERROR, RCODE.NXDOMAIN])
+async def test_a_denial_without_soa_is_not_kept(dns: DnsServer, rcode: int) -> None:
+    def deny(question: DNSRecord) -> bytes:
+        reply = question.reply()
+        reply.header.rcode = rcode
+        return bytes(reply.pack())
+
+    dns.script = deny
+    async with _resolver(dns) as resolver:
+        assert isinstance(await resolver.ipv4("x.example"), NoData | NoSuchName)
+        dns.script = None
+        dns.a("x.example", "192.0.2.1")
+        assert await resolver.ipv4("x.example") == Found(("192.0.2.1",), 0)
 
 
 async def test_a_question_that_is_being_asked_is_not_asked_twice(dns: DnsServer) -> None:
