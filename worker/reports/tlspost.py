@@ -21,7 +21,7 @@ from app.projects.urls import UrlError, check_url
 from app.settings import Settings
 from app.spool.reports import INSTALLATION, TlsClaim
 from app.spool.store import Idempotency, Store
-from worker.connector import guarded_sockets, verifying_context
+from worker.connector import OwnNames, guarded_sockets, verifying_context
 from worker.reports.tlsreport import MEDIA_TYPE, Submitter, TlsReport, compose_mail, document
 from worker.reports.tlsrpt import HANDSHAKE, Publications, due_at
 
@@ -76,11 +76,12 @@ class TlsCourier:
     ) -> AsyncIterator[TlsCourier]:
         """Open the pool of connections: to public addresses, with verified certificates. Close it at the end."""
         connector = aiohttp.TCPConnector(
+            resolver=OwnNames(published.resolver),
             socket_factory=guarded_sockets(settings.webhooks.allowed_networks, "report hosts"),
             ssl=verifying_context(settings.tls.authorities),
             limit=20,
             force_close=True,
-            ttl_dns_cache=10,
+            use_dns_cache=False,
         )
         async with aiohttp.ClientSession(
             connector=connector,

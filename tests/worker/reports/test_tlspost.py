@@ -146,6 +146,11 @@ async def test_a_report_is_posted_compressed_with_its_media_type(
     assert await office.kept() == []
 
 
+async def test_report_hosts_are_looked_up_by_the_resolver_of_mail(office: Office) -> None:
+    assert (await office.send("https://reports.x.example/v1")).wait is not None
+    assert office.dns.questions["reports.x.example", "A"] == 1
+
+
 async def test_a_report_is_mailed_signed_and_lives_for_a_day(office: Office) -> None:
     sent = await office.send("mailto:tls%2Breports@x.example?subject=hi")
     ((message, raw),) = await office.kept()
