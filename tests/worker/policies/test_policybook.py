@@ -15,6 +15,7 @@ from app.errors import SpoolError
 from app.settings import DkimSettings, DnsSettings, RedisSettings, Settings, TlsSettings
 from app.spool.client import Redis
 from app.spool.policies import Mode, PolicyShelf, StsPolicy
+from app.spool.replies import as_int, as_text
 from app.spool.scripts import Scripts
 from tests.fakes.dns import DnsServer, Trouble
 from tests.fakes.policyhost import ENFORCED, PolicyHost
@@ -58,6 +59,11 @@ class World:
         book = PolicyBook(Means(resolver, fetcher, shelf, lambda: self.now, lambda: 0.5))
         self.stack.push_async_callback(book.close)
         return book
+
+    async def let_be_due(self) -> None:
+        """Let the refresh of the policy be due, which Redis tells by a clock of its own."""
+        async with Redis.connect(RedisSettings(url=self.redis_url)) as redis:
+            await redis.call("ZADD", redis.keys.sts_due, "XX", 0, "x.example")
 
     async def policy(self) -> StsPolicy | None:
         """Ask a worker that has just started."""
@@ -170,52 +176,53 @@ async def test_the_policy_of_a_parent_domain_is_not_used(world: World) -> None:
     assert not world.host.asked
 
 
-async def test_policies_are_refreshed_before_they_expire(world: World) -> None:
-    world.publish("1", ENFORCED.replace("86400", "1"))
+async def test_the_refresh_of_a_policy_is_due_before_it_expires(world: World) -> None:
+    world.publish("1")
+    book = await world.book()
+    assert await book.policy("x.example")
+    async with Redis.connect(RedisSettings(url=world.redis_url)) as redis:
+        due_ms = await redis.call("ZSCORE", redis.keys.sts_due, "x.example")
+        end_ms = await redis.call("PEXPIRETIME", redis.keys.sts + "x.example")
+    assert 0 < float(as_text(due_ms)) < as_int(end_ms)
+    await book.refresh()
+    assert world.host.asked[NAME] == 1
+
+
+async def test_a_refreshed_policy_lives_anew(world: World) -> None:
+    world.publish("1")
     book = await world.book()
     first = await book.policy("x.example")
     assert first
-    world.now += timedelta(milliseconds=700)
-
-    async def look() -> bool:
-        await book.refresh()
-        return world.host.asked[NAME] == 2
-
-    await eventually(look)
-    world.now += timedelta(milliseconds=700)
+    world.now += timedelta(hours=20)
+    await world.let_be_due()
+    await book.refresh()
+    assert world.host.asked[NAME] == 2
+    world.now += timedelta(hours=20)
     world.dns.remove(RECORD)
     second = await book.policy("x.example")
     assert second
-    assert second.expires_at == first.expires_at + timedelta(milliseconds=700)
+    assert second.expires_at == first.expires_at + timedelta(hours=20)
 
 
 async def test_a_refresh_is_the_work_of_one_worker(world: World) -> None:
-    world.publish("1", ENFORCED.replace("86400", "1"))
+    world.publish("1")
     books = [await world.book() for _ in range(4)]
     assert await books[0].policy("x.example")
-
-    async def look() -> bool:
-        await asyncio.gather(*(book.refresh() for book in books))
-        return world.host.asked[NAME] > 1
-
-    await eventually(look)
+    await world.let_be_due()
+    await asyncio.gather(*(book.refresh() for book in books))
     await asyncio.gather(*(book.refresh() for book in books))
     assert world.host.asked[NAME] == 2
 
 
 async def test_a_policy_that_nobody_uses_is_refreshed_no_more(world: World) -> None:
-    world.publish("1", ENFORCED.replace("86400", "1"))
-    settings = RedisSettings(url=world.redis_url)
+    world.publish("1")
     book = await world.book()
     assert await book.policy("x.example")
-    async with Redis.connect(settings) as redis:
+    await world.let_be_due()
+    async with Redis.connect(RedisSettings(url=world.redis_url)) as redis:
         await redis.call("HSET", redis.keys.sts + "x.example", "used", 1)
-
-        async def look() -> bool:
-            await book.refresh()
-            return not await redis.call("EXISTS", redis.keys.sts_due)
-
-        await eventually(look)
+        await book.refresh()
+        assert not await redis.call("EXISTS", redis.keys.sts_due)
     assert world.host.asked[NAME] == 1
 
 
