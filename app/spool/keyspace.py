@@ -5,8 +5,8 @@ key (after the prefix)      type   holds                                        
 message:<message>           hash   `m` message, `raw` bytes, counters `open`, `seq`, `tries`; retention after the
                                    `r<i>` recipient states, `e<n>` events, `a<n>` tries       last outcome
 idempotency:<project>:<key> hash   fingerprint of the payload, and the receipt                its own retention
-due:<lane>                  zset   `<message>/<i>`, in lanes of reports `<message>/late` or   when empty
-                                   the first event that is told, by due time, ms
+due:<lane>                  zset   `<message>/<i>`, in lanes of reports `<message>/late`, the when empty
+                                   first event told, or `tls/<day>/<domain>`; by due time, ms
 lane:<lane>                 hash   reserved drains and until when, `not_before`, `failures`,  when nothing is due
                                    the site that invited it
 drains:<lane>               set    the drains that work on it                                 when empty

@@ -1,7 +1,7 @@
 -- What every atomic step builds on, first part: time and names.
 -- `K` (key beginnings) and `POLICY` (limits) stand before this text.
 -- Lanes of mail are called `mail/<project>/<stream>/<domain>`, those of endpoints `endpoint/<project>/<endpoint>`,
--- those of reports `report/<project>/delivery`.
+-- those of reports `report/<project>/delivery` and `report/~/tls`.
 
 local call = redis.call
 
