@@ -66,7 +66,7 @@ class TlsCourier:
         self._desk = desk
         self._published = published
         self._session = session
-        self._allowed = settings.webhooks.allowed_networks
+        self._allowed = settings.delivery.allowed_networks
         self._submitter = _submitter(settings)
 
     @classmethod
@@ -74,10 +74,14 @@ class TlsCourier:
     async def open(
         cls, desk: Desk, published: Publications, settings: Settings
     ) -> AsyncIterator[TlsCourier]:
-        """Open the pool of connections: to public addresses, with verified certificates. Close it at the end."""
+        """Open the pool of connections, with verified certificates; close it at the end.
+
+        They go to public addresses, and to networks that mail may be sent to: any domain that gets mail says
+        where its reports go, so the networks of our applications' endpoints are closed to them.
+        """
         connector = aiohttp.TCPConnector(
             resolver=OwnNames(published.resolver),
-            socket_factory=guarded_sockets(settings.webhooks.allowed_networks, "report hosts"),
+            socket_factory=guarded_sockets(settings.delivery.allowed_networks, "report hosts"),
             ssl=verifying_context(settings.tls.authorities),
             limit=20,
             force_close=True,

@@ -19,7 +19,7 @@ from app.mail.dkim import Algorithm, generate_pem, load_key, public_record
 from app.messages import Message, Stream, TlsWish
 from app.networks import Network
 from app.projects.keyring import Keyring
-from app.settings import ReportSettings, Settings, TlsSettings, WebhookSettings
+from app.settings import DeliverySettings, ReportSettings, Settings, TlsSettings, WebhookSettings
 from app.spool.codec import MESSAGE
 from app.spool.lanes import MailClaim, MailLane
 from app.spool.replies import as_bytes, as_list
@@ -67,7 +67,7 @@ async def endpoint(tmp_path: Path) -> AsyncIterator[Endpoint]:
     found, authority = Endpoint(authorities=tmp_path / "ca.pem"), trustme.CA()
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("localhost").configure_cert(context)
+    authority.issue_cert("localhost", "127.0.0.1").configure_cert(context)
     application = web.Application()
     application.router.add_post("/v1", found.take)
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
@@ -131,7 +131,7 @@ def office_settings(
     groups = {
         "reports": ReportSettings(tls_from="tls@out.example", organization="Out", contact="us"),
         "tls": TlsSettings(authorities=endpoint.authorities),
-        "webhooks": WebhookSettings(allowed_networks=allowed),
+        "delivery": DeliverySettings(allowed_networks=allowed),
     }
     return spool_settings(url).model_copy(update=groups)
 
@@ -144,6 +144,16 @@ async def test_a_report_is_posted_compressed_with_its_media_type(
     report = TlsReport(submitter, DOMAIN, DAY, {Handshake(host="mx.x.example"): 3})
     assert endpoint.posts == [("application/tlsrpt+gzip", document(report))]
     assert await office.kept() == []
+
+
+async def test_networks_of_our_endpoints_are_closed_to_reports(
+    office: Office, endpoint: Endpoint, valkey_url: str
+) -> None:
+    closed = office_settings(valkey_url, endpoint, allowed=())
+    webhooks = WebhookSettings(allowed_networks=LOOPBACK)
+    office.settings = closed.model_copy(update={"webhooks": webhooks})
+    assert (await office.send(endpoint.url("127.0.0.1"))).wait is not None
+    assert endpoint.posts == []
 
 
 async def test_report_hosts_are_looked_up_by_the_resolver_of_mail(office: Office) -> None:
