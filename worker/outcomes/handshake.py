@@ -18,7 +18,7 @@ class PolicyKind(StrEnum):
 
 
 class TlsFailure(StrEnum):
-    """Why a session failed what was asked for: `result-type` (RFC 8460 §4.3)."""
+    """Why a session failed what was asked for: `result-type` (RFC 8460 §4.3), those that we have a use for."""
 
     NO_STARTTLS = "starttls-not-supported"
     """The host offers no STARTTLS."""
@@ -29,13 +29,9 @@ class TlsFailure(StrEnum):
     NOT_TRUSTED = "certificate-not-trusted"
     """No trusted authority stands behind the certificate."""
     VALIDATION = "validation-failure"
-    """Anything else that kept TLS from being agreed on."""
-    TLSA_INVALID = "tlsa-invalid"
-    """The TLSA records fit no certificate, or cannot be used."""
+    """Anything else: TLS could not be agreed on, no TLSA record fits, or the policy does not list the host."""
     DNSSEC_INVALID = "dnssec-invalid"
     """The signatures of the DNS do not hold, or nobody can tell."""
-    DANE_REQUIRED = "dane-required"
-    """We insist on TLSA records, and there are none."""
     STS_FETCH = "sts-policy-fetch-error"
     """The MTA-STS policy could not be fetched."""
     STS_INVALID = "sts-policy-invalid"
