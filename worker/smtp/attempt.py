@@ -16,7 +16,6 @@ from app.events import Category, Line, Peer
 from app.settings import DeliverySettings
 from worker.outcomes.handshake import Handshake
 from worker.outcomes.outcome import Outcome, Verdict
-from worker.policies.handshakes import barred, is_told
 from worker.routing.hosts import Host
 from worker.sites.down import DownHosts
 from worker.sites.sources import Source
@@ -26,7 +25,7 @@ from worker.smtp.session import Session, peer_of
 from worker.smtp.timeouts import Timeouts
 from worker.smtp.transaction import Guard, Next, Result, transact
 from worker.smtp.transcript import Transcript
-from worker.smtp.trouble import InsecureTrouble, Trouble
+from worker.smtp.trouble import Trouble
 
 _UNTRIED = Outcome(
     Verdict.INTERRUPTED, Category.LOCAL, None, "the worker stopped before a host was tried", None
@@ -164,12 +163,6 @@ class _Attempt:
     async def visit(self, host: Host) -> Trouble | None:
         """Try one host; return why there was no session with it, None where there was one."""
         self._peer = peer_of(host, self._source)
-        if bar := host.policy.bar:
-            if is_told(told := barred(host, bar), host.policy):
-                self.transcript.handshakes.append(told)
-            return self._miss(
-                InsecureTrouble(bar.text, category=bar.category, is_final=bar.is_final)
-            )
         kept = self._pool.take(host, self._source)
         if kept is not None and await self._use_kept(kept):
             return None

@@ -1,4 +1,4 @@
-"""Opening a session with a host: TCP, greeting, EHLO, TLS where offered; then the dialogue takes over."""
+"""Opening a session as the policy for its host wants it: TCP, greeting, EHLO, TLS; then `dialogue` takes over."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from app.mail.reply import Reply
 from app.networks import family_of
 from app.settings import DeliverySettings
 from worker.outcomes.handshake import Handshake
-from worker.policies.handshakes import is_told, opened, refused, without_tls
+from worker.policies.handshakes import barred, is_told, opened, refused, without_tls
 from worker.policies.policy import Proof
 from worker.routing.hosts import Host
 from worker.sites.sources import Source
@@ -62,7 +62,7 @@ class Features:
 
     @classmethod
     def of(cls, extensions: Mapping[str, str], greeting: Reply) -> Features:
-        """Read the extensions (lower-case keywords) of RFC 2920, 1870, 6152, 6531, 3461 and 9422."""
+        """Read the extensions (lower-case keywords) of RFC 2920, 1870, 6152, 6531, 8689, 3461 and 9422."""
         limits = dict(
             limit.partition("=")[::2] for limit in extensions.get("limits", "").upper().split()
         )
@@ -124,10 +124,13 @@ class Opener:
     ) -> Session:
         """Open a session with `host` from `source`, as its policy wants it. Raises Trouble.
 
-        What fails the policy is InsecureTrouble; then not more than EHLO and QUIT was said. On cancellation the
-        connection is closed.
+        What fails the policy is InsecureTrouble; then not more than EHLO and QUIT was said, and to a host that the
+        policy bars nothing at all. On cancellation the connection is closed.
         """
         line = _Line(host, source, transcript)
+        if bar := host.policy.bar:
+            line.tell(barred(host, bar))
+            raise InsecureTrouble(bar.text, category=bar.category, is_final=bar.is_final)
         match host.policy.proof:
             case Proof.PLAIN:
                 return await self._open(line, wants_tls=False)
