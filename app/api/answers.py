@@ -102,7 +102,7 @@ class DeliveryOut(AnswerModel):
     tls: str | None = Field(description="The protocol, such as `TLSv1.3`; null for plain text.")
     tls_cipher: str | None = Field(description="The cipher suite, by OpenSSL's name.")
     tls_certificate: Certificate | None = Field(
-        description="What the host's certificate is worth, whether that mattered or not; null without TLS."
+        description="What the host's certificate is worth, whether that mattered or not; null if none was seen."
     )
     tls_policy: TlsPolicy | None = Field(
         description="Which rule the connection had to keep, by where it comes from; null where there was no host."

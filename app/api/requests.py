@@ -173,7 +173,8 @@ class MessageRequest(WireModel):
     report_to: AddressText | None = Field(
         default=None,
         description="Address that gets a delivery report (RFC 3464) by mail when a recipient fails, and once when "
-        "some are still under way after four hours. It learns of recipients in `bcc` only if it is no other "
+        "some are late (still under way after four hours, or what the operator set). "
+        "It learns of recipients in `bcc` only if it is no other "
         "recipient's address.",
     )
     expires_in: Annotated[int, Field(ge=1, le=_YEAR_S)] | None = Field(
