@@ -128,8 +128,10 @@ async def _policy_book(
     async with Fetcher.open(settings.tls, resolver, allowed) as fetcher:
         shelf = PolicyShelf(redis, scripts)
         book = PolicyBook(Means(resolver, fetcher, shelf, utc_now, random.random))
-        yield book
-        await book.close()
+        try:
+            yield book
+        finally:
+            await book.close()
 
 
 async def run(settings: Settings) -> None:

@@ -56,7 +56,7 @@ class Means:
 
 
 class PolicyBook:
-    """Knows policies. Leaving its context stops all fetches."""
+    """Knows policies; `close` it before what it works with."""
 
     def __init__(self, means: Means) -> None:
         """Know of none."""

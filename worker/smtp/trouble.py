@@ -107,8 +107,6 @@ class InsecureTrouble(Trouble):
 
 
 _FAULTS = {
-    Certificate.VALID: "is valid",
-    Certificate.PINNED: "fits its TLSA records",
     Certificate.UNPINNED: "fits none of its TLSA records",
     Certificate.EXPIRED: "has expired, or is not valid yet",
     Certificate.WRONG_NAME: "is for another name",
