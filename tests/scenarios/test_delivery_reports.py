@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
+
+import redis
 
 from tests.fakes.deployment import Deployment, deployed
 from tests.fakes.dns import DnsServer
@@ -15,7 +18,7 @@ from tests.scenarios.test_webhooks import add_endpoint
 from tests.worker.reports.told import Reread, reread
 
 READER = "ops@reports.example"
-SOON_LATE = {"PILLARBOX_REPORTS__LATE_AFTER": "0.5"}
+LATE = {"PILLARBOX_REPORTS__LATE_AFTER": "3600"}
 
 
 def reports(server: SmtpServer) -> Sequence[Mail]:
@@ -34,6 +37,18 @@ async def the_report(server: SmtpServer) -> Reread:
 def records(dns: DnsServer) -> None:
     for domain in ("example.org", "reports.example"):
         dns.a(domain, "127.0.0.1")
+
+
+def let_be_late(pillarbox: Deployment, message: str) -> datetime:
+    """Let the time be up after which a message that is still under way is reported; return that time."""
+    member = f"{message}/late"
+    with redis.Redis.from_url(pillarbox.valkey.url) as client:
+        (queue,) = client.scan_iter("pillarbox:due:report/*/delivery")
+        due_ms = client.zscore(queue, member)
+        assert isinstance(due_ms, float)
+        client.zadd(queue, {member: 0})
+        client.zadd("pillarbox:lanes", {queue.removeprefix(b"pillarbox:due:"): 0})
+    return datetime.fromtimestamp(due_ms / 1000, UTC)
 
 
 async def no_more_to_tell(pillarbox: Deployment, message: str) -> None:
@@ -114,10 +129,19 @@ async def test_a_message_that_is_late_is_reported_once_and_its_delivery_is_not(
     records(dns)
     async with (
         SmtpServer() as server,
-        deployed(tmp_path, dns, server.port, settings=SOON_LATE) as pillarbox,
+        deployed(tmp_path, dns, server.port, settings=LATE) as pillarbox,
     ):
         server.reply("RCPT", "451 4.7.1 Come back later", when="ann@")
         message = await pillarbox.send("ann@example.org", "bob@example.org", report_to=READER)
+
+        async def tried() -> bool:
+            found = await pillarbox.statuses(message)
+            return found == {"ann@example.org": "deferred", "bob@example.org": "delivered"}
+
+        await eventually(tried)
+        created_at = str((await pillarbox.ask("GET", f"/messages/{message}"))["created_at"])
+        late_after = let_be_late(pillarbox, message) - datetime.fromisoformat(created_at)
+        assert round(late_after.total_seconds()) == 3600
         read = await the_report(server)
         (fate,) = read.recipients
         assert fate["Final-Recipient"] == "rfc822; ann@example.org"
