@@ -1,4 +1,4 @@
-"""What connections that go out have in common: where they may go, and whose certificates they trust."""
+"""What HTTP that goes out has in common: where it may go, whose certificates it trusts, and what it never does."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import errno
 import socket
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import aiohttp
@@ -16,6 +16,23 @@ from app.errors import ConfigurationError
 from app.networks import Network, family_of, is_allowed
 from worker.routing.answers import Answer, Failed, Found
 from worker.routing.resolver import Resolver
+
+
+def http_session(
+    connector: aiohttp.TCPConnector, timeout_s: float, headers: Mapping[str, str]
+) -> aiohttp.ClientSession:
+    """Return a session over `connector`, to be closed by who uses it; a call takes `timeout_s` in all.
+
+    It keeps no cookies, asks no proxy of the environment, and unpacks nothing: a few bytes may unpack to a lot.
+    """
+    return aiohttp.ClientSession(
+        connector=connector,
+        timeout=aiohttp.ClientTimeout(total=timeout_s),
+        headers=headers,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+        trust_env=False,
+    )
 
 
 def guarded_sockets(

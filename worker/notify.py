@@ -25,7 +25,7 @@ from app.projects.endpoints import Endpoint
 from app.settings import WebhookSettings
 from app.spool.lanes import Parcel
 from app.wire import event_bytes
-from worker.connector import OwnNames, guarded_sockets
+from worker.connector import OwnNames, guarded_sockets, http_session
 from worker.routing.resolver import Resolver
 
 _ANSWER_BYTES = 1024
@@ -53,16 +53,8 @@ class Notifier:
             limit=1000,
             limit_per_host=50,
         )
-        timeout = aiohttp.ClientTimeout(total=settings.timeout.total_seconds())
         headers = {"User-Agent": "Pillarbox-Webhook/1", "Content-Type": "application/json"}
-        async with aiohttp.ClientSession(
-            connector=connector,
-            timeout=timeout,
-            headers=headers,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-            trust_env=False,
-        ) as session:
+        async with http_session(connector, settings.timeout.total_seconds(), headers) as session:
             yield cls(session, clock)
 
     async def post(self, endpoint: Endpoint, parcel: Parcel) -> str | None:

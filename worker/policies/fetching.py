@@ -11,7 +11,7 @@ import aiohttp
 
 from app.networks import Network
 from app.settings import TlsSettings
-from worker.connector import OwnNames, guarded_sockets, verifying_context
+from worker.connector import OwnNames, guarded_sockets, http_session, verifying_context
 from worker.outcomes.handshake import TlsFailure
 from worker.policies.mtasts import MOST_BYTES, PolicyError
 from worker.routing.resolver import Resolver
@@ -42,14 +42,8 @@ class Fetcher:
             force_close=True,
             use_dns_cache=False,
         )
-        async with aiohttp.ClientSession(
-            connector=connector,
-            timeout=aiohttp.ClientTimeout(total=_TIMEOUT_S),
-            headers={"User-Agent": "Pillarbox-MTA-STS/1", "Accept-Encoding": "identity"},
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-            trust_env=False,
-        ) as session:
+        headers = {"User-Agent": "Pillarbox-MTA-STS/1", "Accept-Encoding": "identity"}
+        async with http_session(connector, _TIMEOUT_S, headers) as session:
             yield cls(session, settings.mta_sts_port)
 
     async def fetch(self, domain: str) -> bytes:

@@ -21,7 +21,7 @@ from app.projects.urls import UrlError, check_url
 from app.settings import Settings
 from app.spool.reports import INSTALLATION, TlsClaim
 from app.spool.store import Idempotency, Store
-from worker.connector import OwnNames, guarded_sockets, verifying_context
+from worker.connector import OwnNames, guarded_sockets, http_session, verifying_context
 from worker.reports.tlsreport import MEDIA_TYPE, Submitter, TlsReport, compose_mail, document
 from worker.reports.tlsrpt import HANDSHAKE, Publications, due_at
 
@@ -87,14 +87,8 @@ class TlsCourier:
             force_close=True,
             use_dns_cache=False,
         )
-        async with aiohttp.ClientSession(
-            connector=connector,
-            timeout=aiohttp.ClientTimeout(total=_TIMEOUT_S),
-            headers={"User-Agent": "Pillarbox-TLSRPT/1", "Content-Type": MEDIA_TYPE},
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-            trust_env=False,
-        ) as session:
+        headers = {"User-Agent": "Pillarbox-TLSRPT/1", "Content-Type": MEDIA_TYPE}
+        async with http_session(connector, _TIMEOUT_S, headers) as session:
             yield cls(desk, published, session, settings)
 
     async def send(self, claim: TlsClaim) -> Sent:
