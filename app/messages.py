@@ -170,9 +170,9 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class RecipientState:
-    """Where one recipient stands. `attempts` counts verdicts of the receiver (and no trouble on the way);
-    `interruptions` counts claims whose worker was lost; `source` is where it was last sent from, and `tried_at`
-    when that ended."""
+    """Where one recipient stands. `attempts` counts verdicts of the receiver, and tries that no host
+    was safe enough for (and no trouble on the way); `interruptions` counts claims whose worker was lost; `source`
+    is where it was last sent from, and `tried_at` when that ended."""
 
     status: Status = Status.QUEUED
     attempts: int = 0

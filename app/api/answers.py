@@ -126,7 +126,9 @@ class DeliveryOut(AnswerModel):
 class RecipientOut(AcceptedRecipient):
     """One recipient, and where it stands."""
 
-    attempts: int = Field(description="How often the receiver gave a verdict on this recipient.")
+    attempts: int = Field(
+        description="How often the receiver gave a verdict on this recipient, or had no host safe enough for it."
+    )
     next_attempt_at: Time | None = Field(
         description="When it is tried next; null when nothing is left to do."
     )
