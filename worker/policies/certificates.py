@@ -20,7 +20,6 @@ from cryptography.x509 import (
     BasicConstraints,
     DNSName,
     SubjectAlternativeName,
-    load_der_x509_certificate,
 )
 from cryptography.x509 import Certificate as X509
 from cryptography.x509.verification import (
@@ -32,7 +31,7 @@ from cryptography.x509.verification import (
 )
 
 from app.events import Certificate
-from worker.policies.dane import AUTHORITY, END, KEY, WHOLE
+from worker.policies.dane import AUTHORITY, END, KEY, WHOLE, read_certificate
 from worker.routing.answers import Tlsa
 
 Chain = Sequence[X509]
@@ -49,10 +48,9 @@ _OF_HOSTS = ExtensionPolicy.permit_all().require_present(
 
 def read_chain(encoded: Iterable[bytes]) -> Chain | None:
     """Return the certificates in these DER forms; None where one cannot be read, or there is none."""
-    try:
-        return [load_der_x509_certificate(each) for each in encoded] or None
-    except ValueError:
-        return None
+    read = [read_certificate(each) for each in encoded]
+    chain = [each for each in read if each]
+    return chain if chain and len(chain) == len(read) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +65,7 @@ class Judge:
         with warnings.catch_warnings():
             # Some old ones have a serial number below zero, which the library wants to refuse some day.
             warnings.simplefilter("ignore", CryptographyDeprecationWarning)
-            found = [chain[0] for each in encoded if (chain := read_chain([each]))]
+            found = [each for each in map(read_certificate, encoded) if each]
         return cls(Store(found) if found else None)
 
     def verdict(self, chain: Chain | None, name: str, now: datetime) -> Certificate:
@@ -113,7 +111,7 @@ def _authorities(chain: Chain, record: Tlsa) -> Iterable[X509]:
         return
     yield from (each for each in chain[1:] if _fits(record, each))
     if record.matching == WHOLE and record.selector != KEY:
-        yield load_der_x509_certificate(record.data)
+        yield from filter(None, [read_certificate(record.data)])
 
 
 def _fits(record: Tlsa, certificate: X509) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
-from cryptography.x509 import load_der_x509_certificate
+from cryptography.x509 import Certificate, InvalidVersion, load_der_x509_certificate
 
 from worker.policies.policy import Dane
 from worker.routing.answers import Answer, Exchanger, Failed, Found, NoData, Tlsa
@@ -85,13 +85,15 @@ def _is_usable(record: Tlsa) -> bool:
     if record.usage not in {AUTHORITY, END} or record.selector not in {CERTIFICATE, KEY}:
         return False
     if record.matching == WHOLE:
-        return bool(record.data) and (record.selector == KEY or _is_certificate(record.data))
+        return bool(record.data) and (
+            record.selector == KEY or read_certificate(record.data) is not None
+        )
     return len(record.data) == _LENGTHS.get(record.matching)
 
 
-def _is_certificate(data: bytes) -> bool:
+def read_certificate(encoded: bytes) -> Certificate | None:
+    """Return the certificate in this DER form; None where it cannot be read, or is of no known version."""
     try:
-        load_der_x509_certificate(data)
-    except ValueError:
-        return False
-    return True
+        return load_der_x509_certificate(encoded)
+    except (ValueError, InvalidVersion):  # the latter is no ValueError
+        return None

@@ -142,3 +142,19 @@ def test_no_certificate_fits_no_record() -> None:
     assert read_chain([]) is None
     assert read_chain([b"nonsense"]) is None
     assert pinned(None, [_record(3, 1, 1, LEAF)], (NAME,), NOW) is Certificate.UNPINNED
+
+
+def _of_version(certificate: bytes, version: int) -> bytes:
+    """Return a certificate that says of itself to be of another version of X.509."""
+    before = b"\xa0\x03\x02\x01"
+    start, end = certificate.split(before, 1)
+    return start + before + bytes([version]) + end[1:]
+
+
+@pytest.mark.parametrize("version", [1, 3, 7, 255])
+def test_a_certificate_of_a_version_that_nobody_knows_is_worth_nothing(version: int) -> None:
+    odd = _of_version(LEAF, version)
+    for encoded in ([odd], [LEAF, odd], [b""], [b"no certificate"]):
+        assert read_chain(encoded) is None
+    assert usable([Tlsa(2, 0, 0, odd), Tlsa(3, 0, 0, odd)]) == ()
+    assert Judge.trusting([odd]) == Judge.trusting([])
