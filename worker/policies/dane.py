@@ -36,7 +36,10 @@ async def dane_of(resolver: Resolver, domain: str, host: Host) -> Dane | Failed 
 
     Failed means that nobody can tell: the host must not be connected to (RFC 7672 §2.1.2).
     """
-    for base in await _bases(resolver, host.name):
+    bases = await _bases(resolver, host.name)
+    if isinstance(bases, Failed):
+        return bases
+    for base in bases:
         answer = await resolver.tlsa(f"_{host.port}._tcp.{base}")
         if isinstance(answer, Failed):
             return answer
@@ -46,11 +49,11 @@ async def dane_of(resolver: Resolver, domain: str, host: Host) -> Dane | Failed 
     return None
 
 
-async def _bases(resolver: Resolver, name: str) -> Sequence[str]:
+async def _bases(resolver: Resolver, name: str) -> Sequence[str] | Failed:
     """Return the names that the TLSA records of a host may stand at, best first (RFC 7672 §2.2.2, §2.2.3)."""
-    addresses: Answer[str] = await resolver.ipv4(name)
-    if not isinstance(addresses, Found):
-        addresses = await resolver.ipv6(name)
+    addresses = await _addresses(resolver, name)
+    if isinstance(addresses, Failed):
+        return addresses
     if not isinstance(addresses, Found):
         return ()
     if addresses.is_secure:
@@ -59,7 +62,18 @@ async def _bases(resolver: Resolver, name: str) -> Sequence[str]:
         return ()
     # A host that is an alias in a signed zone for one in an unsigned zone may have records of its own.
     alias = await resolver.alias(name)
+    if isinstance(alias, Failed):
+        return alias
     return (name,) if isinstance(alias, Found) and alias.is_secure else ()
+
+
+async def _addresses(resolver: Resolver, name: str) -> Answer[str]:
+    """Return the addresses of one family, which tell as much as both; Failed before a no half known."""
+    ipv4 = await resolver.ipv4(name)
+    if isinstance(ipv4, Found):
+        return ipv4
+    ipv6 = await resolver.ipv6(name)
+    return ipv4 if isinstance(ipv4, Failed) and not isinstance(ipv6, Found) else ipv6
 
 
 def usable(records: Iterable[Tlsa]) -> tuple[Tlsa, ...]:

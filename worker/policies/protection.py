@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from app.messages import TlsWish
@@ -12,12 +12,14 @@ from app.settings import Settings
 from worker.policies.dane import dane_of, is_signed
 from worker.policies.policy import Dane, Policy, Terms, decide
 from worker.policies.policybook import PolicyBook
-from worker.routing.answers import Failed
+from worker.routing.answers import Answer, Exchanger, Failed, NoData
 from worker.routing.hosts import Host, Route
 from worker.routing.resolver import Resolver
 
 _KEPT_S = 1.0
 _MOST_KEPT = 10_000
+_UNSIGNED = NoData(0)
+"""What no resolver that could be believed has said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +72,9 @@ class Protection:
 
     async def _find(self, domain: str, route: Route, wish: TlsWish) -> dict[str, Policy]:
         hosts = {host.name: host for host in route}
-        has_signed_list = self._is_validated and is_signed(await self._resolver.exchangers(domain))
-        asked = [self._dane(domain, host) for host in hosts.values()] if has_signed_list else []
-        found = dict(zip(hosts, await asyncio.gather(*asked), strict=False))
+        listed = await self._resolver.exchangers(domain) if self._is_validated else _UNSIGNED
+        has_signed_list = is_signed(listed)
+        found = await self._dane_of_all(domain, hosts, listed)
         sts = await self._book.policy(domain) if self._knows_sts else None
         return {
             name: decide(
@@ -81,6 +83,17 @@ class Protection:
             )
             for name in hosts
         }
+
+    async def _dane_of_all(
+        self, domain: str, hosts: Mapping[str, Host], listed: Answer[Exchanger]
+    ) -> Mapping[str, Dane | Failed | None]:
+        """Return what DANE says of each host: that nobody can tell, where nobody can tell their list."""
+        if isinstance(listed, Failed):
+            return dict.fromkeys(hosts, listed)
+        if not is_signed(listed):
+            return {}
+        found = await asyncio.gather(*(self._dane(domain, host) for host in hosts.values()))
+        return dict(zip(hosts, found, strict=True))
 
     async def _dane(self, domain: str, host: Host) -> Dane | Failed | None:
         try:

@@ -214,3 +214,21 @@ async def test_forged_records_are_a_failure_and_not_an_absence(resolver: Resolve
     host = Host("bogus.x.example", "127.0.0.1", 10)
     assert isinstance(await dane_of(resolver, DOMAIN, host), Failed)
     assert isinstance(await resolver.exchangers("forged.example"), Failed)
+
+
+@pytest.mark.parametrize("trouble", [Trouble.SERVFAIL, Trouble.SILENCE])
+async def test_who_cannot_tell_the_addresses_does_not_say_no(
+    dns: DnsServer, trouble: Trouble
+) -> None:
+    # The way to the host was found a moment ago; an answer that is held back now must not switch DANE off.
+    dns.tlsa("_25._tcp.mx.x.example", b"\x03\x01\x01" + DIGEST)
+    dns.trouble("mx.x.example", trouble)
+    assert isinstance(await _dane(dns), Failed)
+
+
+async def test_who_cannot_tell_an_alias_does_not_say_no(dns: DnsServer) -> None:
+    dns.a("mx.y.example", "127.0.0.1")
+    dns.cname("www.x.example", "mx.y.example")
+    dns.tlsa("_25._tcp.www.x.example", b"\x03\x01\x01" + DIGEST)
+    dns.trouble("www.x.example", Trouble.SERVFAIL, kind="CNAME")
+    assert isinstance(await _dane(dns, "www.x.example"), Failed)

@@ -200,3 +200,14 @@ async def test_a_busy_lane_asks_once(world: World) -> None:
     protection = await world.protection()
     assert await _origins(protection) == await _origins(protection)
     assert world.dns.questions["_25._tcp.mx.x.example", "TLSA"] == 1
+
+
+async def test_hosts_are_barred_while_nobody_can_tell_whether_their_list_is_signed(
+    world: World,
+) -> None:
+    # The way was found a moment ago: who holds back an answer now must not switch DANE off.
+    _pin(world)
+    world.dns.trouble("x.example", Trouble.SERVFAIL)
+    assert await _origins(await world.protection()) == ["dane†", "dane†"]
+    unvalidated = await world.protection(is_validated=False)
+    assert await _origins(unvalidated) == ["opportunistic", "opportunistic"]
