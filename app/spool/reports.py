@@ -128,7 +128,7 @@ def _notice(member: str, values: Mapping[bytes, bytes]) -> Notice:
 
 @dataclass(frozen=True, slots=True)
 class TlsCount:
-    """Something that happened `times` with a domain on a day. `field` says what; `spare`, in fewer words, counts
+    """Something that happened `times` with a domain on a day. `field` says what; `spare`, one of few, counts
     where a domain has too many fields already. The report is `due` some time after the day."""
 
     domain: str

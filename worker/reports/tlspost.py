@@ -29,6 +29,8 @@ _RETRIED_FOR = timedelta(hours=24)
 """How long a report is tried (RFC 8460 §5.5)."""
 _FIRST_WAIT = timedelta(minutes=5)
 _TIMEOUT_S = 60.0
+_MOST_ADDRESSES = 4
+"""How many addresses of a domain are tried at a time: each may keep us waiting, and other reports behind."""
 _KEY_PREFIX = " tls "
 _MAILTO = re.compile(r"mailto:([^?]+)(?:\?.*)?", re.IGNORECASE)
 
@@ -101,7 +103,7 @@ class TlsCourier:
         counts = {HANDSHAKE.decode(field): times for field, times in claim.counts.items() if times}
         report = TlsReport(self._submitter, claim.domain, claim.day, counts)
         uris = await self._published.addresses(claim.domain)
-        for uri in uris or ():
+        for uri in (uris or ())[:_MOST_ADDRESSES]:
             sent = await self._send_to(uri, report)
             if sent is not None:
                 _log.info("tls_report_sent", domain=claim.domain, to=uri, report=report.id)

@@ -19,7 +19,7 @@ import structlog
 from app.errors import SpoolError
 from app.spool.codec import Codec
 from app.spool.reports import TlsCount, TlsLedger
-from worker.outcomes.handshake import Handshake, PolicyKind
+from worker.outcomes.handshake import Asked, Handshake, PolicyKind
 from worker.policies.handshakes import unprotected, with_text
 from worker.policies.policybook import PolicyBook
 from worker.routing.answers import Failed, Found
@@ -31,6 +31,9 @@ _FLUSH_S = 5.0
 _MOST_NOTED = 10_000
 _LOOK_UPS = 20
 _MOST_REASON = 200
+_MOST_LINES = 50
+_MOST_LINE = 255
+"""How much of a policy is told: as much as sensible ones have. It comes from others, and many times a day."""
 _FIRST_AFTER = timedelta(minutes=15)
 _SPREAD = timedelta(hours=4)
 _VERSION = re.compile(rb"v=TLSRPTv1[ \t]*;")
@@ -94,7 +97,7 @@ class TlsReports:
             return
         today = self._clock().astimezone(UTC).date()
         for handshake in handshakes:
-            noted = (today, domain, replace(handshake, reason=handshake.reason[:_MOST_REASON]))
+            noted = (today, domain, _short(handshake))
             if noted in self._noted or len(self._noted) < _MOST_NOTED:
                 self._noted[noted] += 1
 
@@ -141,9 +144,20 @@ class TlsReports:
         return frozenset(filter(None, found))
 
 
+def _short(handshake: Handshake) -> Handshake:
+    asked = handshake.asked
+    told = Asked(asked.kind, _beginning(asked.strings), _beginning(asked.hosts))
+    return replace(handshake, reason=handshake.reason[:_MOST_REASON], asked=told)
+
+
+def _beginning(lines: Sequence[str]) -> tuple[str, ...]:
+    return tuple(line[:_MOST_LINE] for line in lines[:_MOST_LINES])
+
+
 def _count(day: date, domain: str, handshake: Handshake, times: int) -> TlsCount:
-    spare = Handshake(handshake.failure, asked=handshake.asked)
-    field, short = HANDSHAKE.encode(handshake), HANDSHAKE.encode(spare)
+    # One of few, whatever the domain does: it may have endless hosts, and change its policy without end.
+    spare = Handshake(handshake.failure, asked=Asked(handshake.asked.kind))
+    field, short = HANDSHAKE.encode(_short(handshake)), HANDSHAKE.encode(spare)
     return TlsCount(domain, day, due_at(day, domain), field, short, times)
 
 

@@ -176,6 +176,33 @@ async def test_a_domain_with_endless_hosts_is_counted_in_fewer_words(
     assert counts[Handshake(TlsFailure.NO_STARTTLS)] >= 100
 
 
+async def test_a_domain_with_endless_policies_does_not_fill_redis(
+    spool: Spool, dns: DnsServer
+) -> None:
+    asked = [Asked(PolicyKind.TLSA, (f"3 1 1 {n:064x}",)) for n in range(500)]
+    many = [Handshake(TlsFailure.VALIDATION, "mx.x.example", asked=each) for each in asked]
+    async with collector(spool.redis, dns) as reports:
+        reports.note(DOMAIN, many)
+        await reports.flush()
+    (counts,) = (await counted(spool)).values()
+    assert len(counts) <= 201
+    assert sum(counts.values()) == 500
+    assert counts[Handshake(TlsFailure.VALIDATION, asked=Asked(PolicyKind.TLSA))] >= 300
+
+
+async def test_of_an_endless_policy_the_beginning_is_kept(spool: Spool, dns: DnsServer) -> None:
+    strings = tuple(f"3 1 0 {n:x}" + "0" * 60_000 for n in range(1000))
+    endless = Handshake(TlsFailure.VALIDATION, asked=Asked(PolicyKind.TLSA, strings, strings))
+    async with collector(spool.redis, dns) as reports:
+        reports.note(DOMAIN, [endless, SAFE])
+        await reports.flush()
+    (counts,) = (await counted(spool)).values()
+    assert sum(counts.values()) == 2
+    assert max(len(HANDSHAKE.encode(each)) for each in counts) < 30_000
+    (told,) = (each for each in counts if each.asked.strings)
+    assert told.asked.strings[0] == strings[0][:255]
+
+
 async def test_what_comes_after_the_report_is_made_is_not_counted(
     spool: Spool, dns: DnsServer
 ) -> None:
