@@ -74,7 +74,8 @@ class Terms:
     """What is known of one host of a domain.
 
     `dane` is None where DANE does not apply, Failed where nobody can tell. `is_signed` tells whether DNSSEC
-    vouches for the domain's list of hosts; `is_plain` whether the settings want no TLS.
+    vouches for the domain's list of hosts; `is_plain` whether the settings want no TLS; `is_unsure`
+    whether there may be an MTA-STS policy that cannot be had now.
     """
 
     domain: str
@@ -83,6 +84,7 @@ class Terms:
     dane: Dane | Failed | None = None
     is_signed: bool = False
     is_plain: bool = False
+    is_unsure: bool = False
 
 
 OPPORTUNISTIC = Policy()
@@ -141,6 +143,10 @@ def _with_extension(demanded: Policy, terms: Terms) -> Policy:
     # RFC 8689 §4.2.1: somebody has to vouch for the list of hosts, or the mail could be led to any host.
     is_listed = terms.sts is not None and lists(terms.sts, terms.host)
     if not terms.is_signed and not is_listed:
-        text = f"5.7.30 neither DNSSEC nor an MTA-STS policy says that {terms.host} takes mail for {terms.domain}"
-        return Policy(TlsPolicy.REQUIRETLS, bar=Bar(text, Category.POLICY, is_final=True))
+        text = f"neither DNSSEC nor an MTA-STS policy says that {terms.host} takes mail for {terms.domain}"
+        if terms.is_unsure:
+            bar = Bar(f"4.7.5 {text}: the policy cannot be had now", Category.POLICY)
+        else:
+            bar = Bar(f"5.7.30 {text}", Category.POLICY, is_final=True)
+        return Policy(TlsPolicy.REQUIRETLS, bar=bar)
     return replace(demanded, origin=TlsPolicy.REQUIRETLS, requires_extension=True)

@@ -84,6 +84,10 @@ class PolicyBook:
         """Return why the policy that a domain publishes could not be had lately; None where none is missing."""
         return self._troubles.get(domain)
 
+    def is_unsure(self, domain: str) -> bool:
+        """Tell whether a domain without a policy may have one all the same: it could not be had lately."""
+        return domain in self._troubles or self._is_resting(domain, _ANY)
+
     async def keep_fresh(self) -> None:
         """Refresh policies before they expire, about once a day each, until cancelled."""
         while True:
@@ -94,11 +98,14 @@ class PolicyBook:
             await asyncio.sleep(_REFRESH_EVERY_S)
 
     async def refresh(self) -> None:
-        """Refresh those policies that are due, in turn. Raises SpoolError."""
-        for domain in await self._means.shelf.due(_REFRESHED_AT_ONCE):
-            id_ = await self._published_id(domain)
-            if id_ is not None:
-                await self._fetched(domain, id_)
+        """Refresh those policies that are due, all at once: hosts may keep us waiting. Raises SpoolError."""
+        due = await self._means.shelf.due(_REFRESHED_AT_ONCE)
+        await asyncio.gather(*map(self._refresh, due))
+
+    async def _refresh(self, domain: str) -> None:
+        id_ = await self._published_id(domain)
+        if id_ is not None:
+            await self._fetched(domain, id_)
 
     async def close(self) -> None:
         """Stop all fetches."""

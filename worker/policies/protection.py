@@ -73,15 +73,18 @@ class Protection:
     async def _find(self, domain: str, route: Route, wish: TlsWish) -> dict[str, Policy]:
         hosts = {host.name: host for host in route}
         listed = await self._resolver.exchangers(domain) if self._is_validated else _UNSIGNED
-        has_signed_list = is_signed(listed)
         found = await self._dane_of_all(domain, hosts, listed)
         sts = await self._book.policy(domain) if self._knows_sts else None
+        terms = Terms(
+            domain,
+            "",
+            sts,
+            is_signed=is_signed(listed),
+            is_plain=domain in self._plain,
+            is_unsure=self._book.is_unsure(domain),
+        )
         return {
-            name: decide(
-                Terms(domain, name, sts, found.get(name), has_signed_list, domain in self._plain),
-                wish,
-            )
-            for name in hosts
+            name: decide(replace(terms, host=name, dane=found.get(name)), wish) for name in hosts
         }
 
     async def _dane_of_all(

@@ -26,7 +26,7 @@ from worker.policies.fetching import Fetcher
 from worker.policies.policybook import Means, PolicyBook
 from worker.routing.resolver import Resolver
 
-NAME = "mta-sts.x.example"
+NAME, OTHER = "mta-sts.x.example", "mta-sts.y.example"
 RECORD = "_mta-sts.x.example"
 
 
@@ -74,8 +74,9 @@ class World:
 async def world(valkey_url: str) -> AsyncIterator[World]:
     async with AsyncExitStack() as stack:
         dns = await stack.enter_async_context(DnsServer())
-        host = await stack.enter_async_context(PolicyHost(NAME))
+        host = await stack.enter_async_context(PolicyHost(NAME, OTHER))
         dns.a(NAME, host.host)
+        dns.a(OTHER, host.host)
         yield World(dns, host, valkey_url, stack)
 
 
@@ -204,6 +205,31 @@ async def test_a_refreshed_policy_lives_anew(world: World) -> None:
     assert second.expires_at == first.expires_at + timedelta(hours=20)
 
 
+async def test_a_host_that_keeps_us_waiting_does_not_hold_up_the_refresh_of_others(
+    world: World,
+) -> None:
+    short = ENFORCED.replace("86400", "1")
+    world.publish("1", short)
+    world.dns.txt("_mta-sts.y.example", "v=STSv1; id=1;")
+    world.host.policies[OTHER] = short
+    book = await world.book()
+    for domain in ("x.example", "y.example"):
+        assert await book.policy(domain)
+    world.host.hold = asyncio.Event()
+    async with Redis.connect(RedisSettings(url=world.redis_url)) as redis:
+        for domain in ("x.example", "y.example"):
+            await redis.call("ZADD", redis.keys.sts_due, 0, domain)
+            await redis.call("HSET", redis.keys.sts + domain, "used", 2**50)
+    refreshing = asyncio.create_task(book.refresh())
+
+    async def are_both_asked() -> bool:
+        return world.host.asked == {NAME: 2, OTHER: 2}
+
+    await eventually(are_both_asked)
+    world.host.hold.set()
+    await refreshing
+
+
 async def test_a_refresh_is_the_work_of_one_worker(world: World) -> None:
     world.publish("1")
     books = [await world.book() for _ in range(4)]
@@ -292,3 +318,19 @@ async def test_a_policy_that_is_published_no_more_is_no_trouble(world: World) ->
     world.dns.remove(RECORD)
     await book.policy("x.example")
     assert book.trouble("x.example") is None
+
+
+@pytest.mark.parametrize("is_published", [True, False])
+async def test_that_a_policy_cannot_be_had_now_is_not_that_there_is_none(
+    world: World, is_published: bool
+) -> None:
+    book = await world.book()
+    assert await book.policy("x.example") is None
+    assert not book.is_unsure("x.example")
+    if is_published:
+        world.dns.txt(RECORD, "v=STSv1; id=1;")
+    else:
+        world.dns.trouble(RECORD, Trouble.SERVFAIL)
+    book = await world.book()
+    assert await book.policy("x.example") is None
+    assert book.is_unsure("x.example")

@@ -211,3 +211,16 @@ async def test_hosts_are_barred_while_nobody_can_tell_whether_their_list_is_sign
     assert await _origins(await world.protection()) == ["dane†", "dane†"]
     unvalidated = await world.protection(is_validated=False)
     assert await _origins(unvalidated) == ["opportunistic", "opportunistic"]
+
+
+@pytest.mark.parametrize("is_published", [True, False])
+async def test_mail_that_requires_tls_waits_for_a_policy_that_cannot_be_had_now(
+    world: World, is_published: bool
+) -> None:
+    if is_published:  # and its host answers 404
+        world.dns.txt("_mta-sts.x.example", "v=STSv1; id=1;")
+    protection = await world.protection()
+    (host,) = await protection.protect("x.example", (MX,), TlsWish.REQUIRE)
+    assert host.policy.bar
+    assert host.policy.bar.is_final is not is_published
+    assert host.policy.bar.text.startswith("4.7.5" if is_published else "5.7.30")
