@@ -37,7 +37,8 @@ _MOST_LINE = 255
 _FIRST_AFTER = timedelta(minutes=15)
 _SPREAD = timedelta(hours=4)
 _VERSION = re.compile(rb"v=TLSRPTv1[ \t]*;")
-_RUA = re.compile(r"[ \t]*rua[ \t]*=[ \t]*(\S.*?)[ \t]*", re.ASCII)
+# No more than one repetition may match a space: others write the text, and it may have 64 KB.
+_RUA = re.compile(r"[ \t]*rua[ \t]*=(.*)")
 
 _log = structlog.get_logger(__name__)
 

@@ -213,6 +213,15 @@ def test_the_name_of_a_host_stays_whole(host: str) -> None:
     assert fate["Remote-MTA"] == f"dns; {host}"
 
 
+def test_a_name_of_a_host_that_the_dns_has_to_escape_breaks_no_line() -> None:
+    # Each octet of a label may be written as four characters.
+    host = ".".join([r"\001" * 63] * 3 + [r"\001" * 57, "x.y"])
+    raw = compose_report(report(state(Status.BOUNCED, peer=Peer(host, "192.0.2.1"))))
+    assert max(map(len, raw.split(b"\r\n"))) <= 998
+    (fate,) = reread(raw).recipients
+    assert fate["Remote-MTA"].replace(" ", "") == f"dns;{host}"
+
+
 def test_an_address_that_must_not_be_told_is_hidden_where_a_receiver_quotes_it() -> None:
     quoting = Reply(550, "5.7.1", "not for Secret@Example.net, nor for notsecret@example.net")
     told = replace(report(state(Status.BOUNCED, quoting)), unspeakable=("secret@example.net",))

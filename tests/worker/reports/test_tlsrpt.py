@@ -300,3 +300,11 @@ def test_records_are_read_as_the_rfc_has_them(texts: list[bytes], uris: list[str
 )
 def test_no_record_is_too_odd_to_be_read(texts: list[bytes]) -> None:
     assert all(uri and uri.isascii() for uri in parse_record(texts))
+
+
+def test_a_record_is_read_however_long_its_gaps_are() -> None:
+    # In time that grows with the square of its length, it would stop a worker for a minute.
+    gap = " " * 65_000
+    for text in (f"rua=a{gap}b", f"rua={gap}a{gap}b{gap}", f"{gap}rua{gap}={gap}a{gap}b"):
+        assert parse_record([f"v=TLSRPTv1; {text}".encode()]) == (f"a{gap}b",)
+        assert parse_record([f"v=TLSRPTv1; {text}\n{gap}".encode()]) == ()
