@@ -78,7 +78,11 @@ class PolicyBook:
         kept = await self._kept(domain)
         if id_ is not None and (kept is None or kept.id != id_):
             kept = await self._fetched(domain, id_) or kept
-        return None if kept is None or kept.mode is Mode.NONE else kept
+        return _unless_none(kept)
+
+    async def in_force(self, domain: str) -> StsPolicy | None:
+        """Return what `policy` does, as far as it was fetched already: asks only Redis. Raises SpoolError."""
+        return _unless_none(await self._kept(domain))
 
     def trouble(self, domain: str) -> PolicyError | None:
         """Return why the policy that a domain publishes could not be had lately; None where none is missing."""
@@ -178,3 +182,7 @@ class PolicyBook:
     def _is_resting(self, domain: str, id_: str) -> bool:
         until = self._resting.get((domain, id_))
         return until is not None and self._means.clock() < until
+
+
+def _unless_none(policy: StsPolicy | None) -> StsPolicy | None:
+    return None if policy is None or policy.mode is Mode.NONE else policy

@@ -67,7 +67,7 @@ class Publications:
         """
         match handshake.asked.kind:
             case PolicyKind.STS:
-                return (with_text(handshake, await self.policies.policy(domain)),)
+                return (with_text(handshake, await self.policies.in_force(domain)),)
             case PolicyKind.NONE if trouble := self.policies.trouble(domain):
                 return handshake, unprotected(handshake, trouble)
             case _:

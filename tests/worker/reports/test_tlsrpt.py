@@ -133,6 +133,16 @@ async def test_a_session_under_mta_sts_is_counted_with_the_text_of_the_policy(
     assert counts == {Handshake(host="mx.x.example", asked=stated): 1, unlisted: 1}
 
 
+async def test_counting_waits_for_no_policy_host(spool: Spool, dns: DnsServer) -> None:
+    dns.txt(f"_mta-sts.{DOMAIN}", "v=STSv1; id=2;")
+    asked = Handshake(host="mx.x.example", asked=Asked(PolicyKind.STS))
+    async with collector(spool.redis, dns) as reports:
+        reports.note(DOMAIN, [asked])
+        await reports.flush()
+    assert await counted(spool) == {(DOMAIN, "2026-03-01"): {asked: 1}}
+    assert {name for name, _ in dns.questions} == {f"_smtp._tls.{DOMAIN}"}
+
+
 async def test_a_policy_that_cannot_be_had_is_told_beside_how_tls_went_without_it(
     spool: Spool, dns: DnsServer
 ) -> None:
