@@ -37,7 +37,7 @@ _OURS = frozenset(
 )
 """What a connection fails with where this machine is short of something, or forbids it: no fault of the host."""
 _PLAIN_SECONDS = 3600.0
-"""How long an address whose STARTTLS failed is met in plain text: each mail would cost a failed handshake."""
+"""How long a host whose STARTTLS failed is met in plain text: each mail would cost a failed handshake."""
 _NUMBER = re.compile(r"[1-9][0-9]{0,17}")
 _LIMITS_OF_MAILS = ("MAILMAX", "RCPTDOMAINMAX")
 
@@ -104,7 +104,9 @@ class Session:
 
 
 class Opener:
-    """Opens sessions, and remembers for a while which addresses cannot agree on TLS, or fail a policy.
+    """Opens sessions, and remembers for a while which hosts cannot agree on TLS, or fail a policy.
+
+    The former by name and address: a name of anybody's making may lead to the address, and spoil its TLS.
 
     `part` says QUIT on a session that is of no use, and closes it.
     """
@@ -116,7 +118,7 @@ class Opener:
         self._ehlo_name = settings.ehlo_name.rstrip(".")
         self._timeouts = Timeouts.of(settings.timeouts)
         self._tls = tls
-        self._plain = Lately[str, bool](_PLAIN_SECONDS)
+        self._plain = Lately[tuple[str, str], bool](_PLAIN_SECONDS)
         self._insecure = Lately[Host, InsecureTrouble](settings.site_back_off[0].total_seconds())
 
     async def open(
@@ -141,12 +143,13 @@ class Opener:
 
     async def _open_at_all(self, line: _Line) -> Session:
         """Open with TLS if it can be had, else without (RFC 7435)."""
-        if not self._plain.recall(line.host.address):
+        place = line.host.name, line.host.address
+        if not self._plain.recall(place):
             try:
                 return await self._open(line, wants_tls=True)
             except TlsTrouble as trouble:
                 line.tell(refused(line.host, None, trouble.text))
-                self._plain.remember(line.host.address, True)
+                self._plain.remember(place, True)
         return await self._open(line, wants_tls=False)
 
     async def _open_safely(self, line: _Line) -> Session:

@@ -128,6 +128,18 @@ async def test_that_a_host_is_met_in_plain_text_does_not_bear_on_its_policies(
     assert [peer_of(outcome).tls for outcome in (plain, safe)] == [None, "TLSv1.3"]
 
 
+@pytest.mark.parametrize("name", ["\\\\001" * 20 + ".x.example", "a" * 64 + ".example"])
+async def test_a_name_that_no_tls_can_be_had_for_takes_it_from_no_other_at_its_address(
+    secured: SmtpServer, tls: Tls, name: str
+) -> None:
+    # Anybody may publish such a name for anybody's address.
+    async with sending(tls) as sender:
+        (first,) = (await carry(sender, host(secured, OPPORTUNISTIC, name))).outcomes
+        (second,) = (await carry(sender, host(secured, OPPORTUNISTIC))).outcomes
+    assert peer_of(first).tls is None
+    assert peer_of(second).tls
+
+
 async def test_the_settings_may_want_no_tls(secured: SmtpServer, tls: Tls) -> None:
     outcome = await attempt(tls, host(secured, Policy(TlsPolicy.NONE, Proof.PLAIN)))
     assert (outcome.verdict, peer_of(outcome).tls) == (Verdict.DELIVERED, None)
