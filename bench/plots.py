@@ -36,6 +36,8 @@ _ROWS = (
     ("connections one worker held there, most", "wire_100ms_connections", "{:.0f}"),
     ("connections one worker held there, mean", "wire_100ms_connections_mean", "{:.0f}"),
     ("memory of that worker", "wire_100ms_worker_mb", "{:.0f} MB"),
+    ("TLS : plain text, over kept connections", "tls_ratio", "{:.2f}"),
+    ("TLS : plain text, a fresh connection for each mail", "tls_fresh_ratio", "{:.2f}"),
     ("one domain", "one_domain_per_s", "{:.0f} mails/s"),
     ("1,000 domains, a site each", "thousand_domains_per_s", "{:.0f} mails/s"),
     ("fast sites beside a slow one, POST to 250, median", "fast_beside_slow_p50_ms", "{:.0f} ms"),

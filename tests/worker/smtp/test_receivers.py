@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import trustme
 from aiosmtpd.smtp import SMTP
 from aiosmtpd.smtp import Envelope as Received
 from aiosmtpd.smtp import Session as Peer
@@ -107,7 +108,7 @@ def _exim(stack: ExitStack, directory: Path, *, has_tls: bool) -> Receiver:
     return Receiver(port, has_tls, lambda: [path.read_bytes() for path in server.mails])
 
 
-def _postfix(stack: ExitStack, directory: Path) -> Receiver:
+def _postfix(stack: ExitStack, directory: Path, *, has_tls: bool) -> Receiver:
     if reason := postfix.why_not():
         pytest.skip(reason)
     port = free_port()
@@ -119,17 +120,29 @@ def _postfix(stack: ExitStack, directory: Path) -> Receiver:
             "example.org",
             smtpd_recipient_restrictions=rules,
             smtputf8_enable="yes",
+            **(_certified(directory) if has_tls else {}),
         )
     )
-    return Receiver(port, False, lambda: [path.read_bytes() for path in server.mails])
+    return Receiver(port, has_tls, lambda: [path.read_bytes() for path in server.mails])
 
 
-@pytest.fixture(params=["postfix", "exim", "exim with TLS", "aiosmtpd", "aiosmtpd with TLS"])
+def _certified(directory: Path) -> dict[str, str]:
+    """Return the settings of a Postfix that offers STARTTLS."""
+    chain = directory / "chain.pem"
+    trustme.CA().issue_cert("postfix.example.org").private_key_and_cert_chain_pem.write_to_path(
+        str(chain)
+    )
+    return {"smtpd_tls_security_level": "may", "smtpd_tls_chain_files": str(chain)}
+
+
+@pytest.fixture(
+    params=["postfix", "postfix with TLS", "exim", "exim with TLS", "aiosmtpd", "aiosmtpd with TLS"]
+)
 async def receiver(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Receiver]:
     kind = str(request.param)
     with ExitStack() as stack:
-        if kind == "postfix":
-            yield _postfix(stack, tmp_path)
+        if kind.startswith("postfix"):
+            yield _postfix(stack, tmp_path, has_tls="TLS" in kind)
         elif kind.startswith("exim"):
             yield _exim(stack, tmp_path, has_tls="TLS" in kind)
         else:
