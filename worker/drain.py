@@ -64,11 +64,11 @@ async def attempt(claim: MailClaim, lease: Lease, resources: Resources) -> Attem
     hosts = await _way(claim, resources)
     if isinstance(hosts, Outcome):
         return _alike(hosts, claim, resources)
-    if not lease.has_place:
-        lease.has_place = await _enter_site(claim, resources)
-    if not lease.has_place:
+    if lease.site is None:
+        lease.site = await _enter_site(claim, resources)
+    if lease.site is None:
         return _alike(_HELD, claim, resources)
-    share = await share_of(claim, hosts, resources)
+    share = await share_of(claim, hosts, lease.site, resources)
     if isinstance(share, tuple):
         return _untried(share, resources)
     message = claim.message
@@ -93,15 +93,15 @@ async def _way(claim: MailClaim, resources: Resources) -> Route | Outcome:
         return _UNPROTECTED  # settling waits for Redis, and puts the claim back
 
 
-async def _enter_site(claim: MailClaim, resources: Resources) -> bool:
-    """Ask for a place at the claim's site; tell whether it was given. Raises Fenced."""
+async def _enter_site(claim: MailClaim, resources: Resources) -> str | None:
+    """Ask for a place at the claim's site; return its name if it was given. Raises Fenced."""
     site = resources.sites.site(await resources.router.exchangers(claim.lane.domain))
     try:
         entered = await resources.lanes.enter(claim, site)
     except SpoolError:
-        return False  # settling waits for Redis, and puts the claim back
+        return None  # settling waits for Redis, and puts the claim back
     await resources.alarm.ring(entered.wakes)
-    return not entered.wait
+    return None if entered.wait else site.name
 
 
 async def _attempt_or_put_back(claim: MailClaim, lease: Lease, resources: Resources) -> Attempted:

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
@@ -30,6 +29,8 @@ import dns.rdatatype
 import dns.zone
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from dns.dnssectypes import Algorithm
+
+from tests.fakes.waiting import wait_until
 
 _PATIENCE_S = 20.0
 _OPENING = """\
@@ -116,10 +117,7 @@ class SignedZones:
             self._child = subprocess.Popen(
                 [program, "-d", "-c", str(self.directory / "unbound.conf")], stdout=log, stderr=log
             )
-        deadline = time.monotonic() + _PATIENCE_S
-        while not self._answers():
-            is_late = self._child.poll() is not None or time.monotonic() > deadline
-            assert not is_late, (self.directory / "unbound.log").read_text()
+        wait_until(self._answers, (self.directory / "unbound.log").read_text)
 
     def __enter__(self) -> SignedZones:
         return self
@@ -151,6 +149,8 @@ class SignedZones:
         )
 
     def _answers(self) -> bool:
+        assert self._child, "it was not started"
+        assert self._child.poll() is None, (self.directory / "unbound.log").read_text()
         query = dns.message.make_query(self._zones[0], dns.rdatatype.SOA)
         try:
             answer = dns.query.udp(query, "127.0.0.1", timeout=0.2, port=self.port)

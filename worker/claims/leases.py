@@ -24,14 +24,14 @@ _log = structlog.get_logger(__name__)
 class Lease:
     """The right of one drain to send, until a moment of the monotonic clock.
 
-    `has_begun` tells whether Redis knows the drain, `has_place` whether it holds a place at its site.
+    `has_begun` tells whether Redis knows the drain, `site` names the one it holds a place at.
     """
 
     def __init__(self, drain: DrainId, length_s: float) -> None:
         """Stands from now on for `length_s` seconds."""
         self.drain = drain
         self.has_begun = False
-        self.has_place = False
+        self.site: str | None = None
         self._length_s = length_s
         self._until = time.monotonic() + length_s
 

@@ -70,9 +70,9 @@ class Share:
 
 
 async def share_of(
-    claim: MailClaim, hosts: Route, resources: Resources
+    claim: MailClaim, hosts: Route, site: str, resources: Resources
 ) -> Share | tuple[Outcome, ...]:
-    """Choose a source for the first recipient of a claim, and return who goes with it.
+    """Choose a source at this site for the first recipient of a claim, and return who goes with it.
 
     Where none goes, return why, for each recipient in the order of the claim.
     """
@@ -84,7 +84,6 @@ async def share_of(
     if not candidates:
         return (_NO_WAY,) * len(claim.indexes)
     places = tuple(place for place, state in enumerate(claim.states) if state.source == kept)
-    site = resources.sites.site(await resources.router.exchangers(claim.lane.domain)).name
     asked = Asked(claim.lane, site, len(places), kept)
     try:
         chosen = await resources.book.choose(asked, [_candidate(each) for each in candidates])

@@ -10,8 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from worker.routing.hosts import Host
-
-_MOST_REMEMBERED = 10_000
+from worker.sites.lately import Lately
 
 
 class DownHosts:
@@ -19,29 +18,18 @@ class DownHosts:
 
     def __init__(self, length_s: float, clock: Callable[[], float] = time.monotonic) -> None:
         """Know of none; `clock` counts seconds."""
-        self._length_s = length_s
-        self._clock = clock
-        self._until: dict[str, float] = {}
+        self._down = Lately[str, bool](length_s, clock)
 
     def remember(self, host: Host) -> None:
         """Note that a connection to this address failed."""
-        if len(self._until) >= _MOST_REMEMBERED:
-            self._until.clear()
-        self._until[host.address] = self._clock() + self._length_s
+        self._down.remember(host.address, True)
 
     def forget(self, host: Host) -> None:
         """Note that this address answers."""
-        self._until.pop(host.address, None)
+        self._down.forget(host.address)
 
     def last(self, hosts: Sequence[Host]) -> Sequence[Host]:
         """Return the hosts with those that are down behind all others, else in their order."""
-        if not self._until:
+        if not self._down:
             return hosts
-        return sorted(hosts, key=self._is_down)
-
-    def _is_down(self, host: Host) -> bool:
-        until = self._until.get(host.address)
-        if until is not None and until < self._clock():
-            del self._until[host.address]
-            return False
-        return until is not None
+        return sorted(hosts, key=lambda host: self._down.recall(host.address) is not None)

@@ -21,12 +21,13 @@ from worker.outcomes.handshake import Handshake
 from worker.policies.handshakes import barred, is_told, opened, refused, without_tls
 from worker.policies.policy import Proof
 from worker.routing.hosts import Host
+from worker.sites.lately import Lately
 from worker.sites.sources import Source
 from worker.smtp.dialogue import Dialogue
 from worker.smtp.opening import Names, Opening, TlsTrouble, WatchedProtocol
 from worker.smtp.replies import ReplyReader
 from worker.smtp.timeouts import Timeouts
-from worker.smtp.tls import Lately, Tls, handshake_trouble
+from worker.smtp.tls import Tls, handshake_trouble
 from worker.smtp.transcript import Transcript
 from worker.smtp.trouble import InsecureTrouble, Trouble
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import ssl
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Generic, TypeVar
 
 from app.events import Category, Certificate
 from worker.connector import verifying_context
@@ -17,10 +15,6 @@ from worker.policies.policy import Policy, Proof
 from worker.routing.hosts import Host
 from worker.smtp.trouble import InsecureTrouble
 
-K = TypeVar("K")
-V = TypeVar("V")
-
-_MOST_REMEMBERED = 10_000
 _DER = 2
 """How the `ssl` module calls that form inside."""
 _EXPIRED = frozenset({9, 10})
@@ -115,26 +109,3 @@ def _sent_chain(ssl_object: ssl.SSLObject) -> Chain | None:
     inside = ssl_object if hasattr(ssl_object, "get_unverified_chain") else ssl_object._sslobj  # type: ignore[attr-defined]  # private
     sent = inside.get_unverified_chain() or ()
     return read_chain(each if isinstance(each, bytes) else each.public_bytes(_DER) for each in sent)
-
-
-class Lately(Generic[K, V]):
-    """Remembers something of each key for a while, in seconds; the oldest go when there are too many."""
-
-    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._seconds = seconds
-        self._clock = clock
-        self._kept: dict[K, tuple[float, V]] = {}
-
-    def remember(self, key: K, value: V) -> None:
-        """Remember this from now on."""
-        while len(self._kept) >= _MOST_REMEMBERED:
-            del self._kept[next(iter(self._kept))]
-        self._kept[key] = (self._clock() + self._seconds, value)
-
-    def recall(self, key: K) -> V | None:
-        """Return what is remembered, None if nothing is, or no more."""
-        until, value = self._kept.get(key, (0.0, None))
-        if value is not None and until <= self._clock():
-            del self._kept[key]
-            return None
-        return value

@@ -10,6 +10,7 @@
 local BULK = 1e12 -- what the score of a waiting lane of the bulk stream begins with: behind all others
 local FOREVER = '+inf'
 local MOST_CALLED = 2000 -- lanes that one step calls or passes over: more would keep Redis from others
+local called = 0 -- how many this step has called or passed over, at all its sites
 
 local function is_bulk(lane)
   return string.match(lane, '^mail/[^/]+/([^/]+)/') == 'bulk'
@@ -84,10 +85,10 @@ end
 local function invite(site, wakes, now)
   forget_lapsed(site, now)
   local free, invited = free_places(site, now), 0
-  for _ = 1, MOST_CALLED do
-    if invited >= free then break end
+  while invited < free and called < MOST_CALLED do
     local first = call('ZPOPMIN', K.waiting .. site)
     if not first[1] then break end
+    called = called + 1
     local lane, kind = first[1], is_bulk(first[1]) and 'bulk:' or 'transactional:'
     call('HSET', K.site .. site, kind .. 'turn', tonumber(first[2]) % BULK)
     call('HDEL', K.lane .. lane, 'not_before')

@@ -5,7 +5,10 @@
 
 local now, wakes, looked_at = now_ms(), {}, 0
 local sites = call('ZRANGE', K.sites, '-inf', now, 'BYSCORE', 'LIMIT', 0, ARGV[1])
-for _, site in ipairs(sites) do look_after(site, wakes, now) end
+for _, site in ipairs(sites) do
+  if called >= MOST_CALLED then break end
+  look_after(site, wakes, now)
+end
 local room = math.huge
 if ARGV[2] ~= '' then room = ARGV[2] - call('ZCARD', K.queue) * POLICY.lanes_per_job end
 for _, lane in ipairs(call('ZRANGE', K.lanes, '-inf', now, 'BYSCORE', 'LIMIT', 0, ARGV[1])) do

@@ -50,7 +50,7 @@ async def test_only_recipients_that_no_source_had_before_wait_for_tomorrow(
         ) as built,
     ):
         pools = {Stream.TRANSACTIONAL: Pool("all", frozenset(Stream), (source,))}
-        outcomes = await share_of(claim, HOSTS, replace(built, pools=pools))
+        outcomes = await share_of(claim, HOSTS, "mx.example.org", replace(built, pools=pools))
     assert isinstance(outcomes, tuple)
     assert {outcome.verdict for outcome in outcomes} == {Verdict.WAITING}
     assert [outcome.wait > timedelta(0) for outcome in outcomes] == [True, False, True]

@@ -40,7 +40,7 @@ from tests.worker.smtp.secured import (
 from worker.outcomes.outcome import Verdict
 from worker.policies.policy import Policy
 from worker.routing.answers import Tlsa
-from worker.smtp.tls import Lately, Tls
+from worker.smtp.tls import Tls
 
 
 @pytest.mark.parametrize(
@@ -162,21 +162,3 @@ def test_authorities_that_cannot_be_read_stop_the_start(tmp_path: Path) -> None:
     (tmp_path / "empty").write_text("no certificate")
     with pytest.raises(ConfigurationError, match=r"tls\.authorities"):
         Tls(tmp_path / "empty")
-
-
-def test_what_was_lately_is_forgotten_after_a_while() -> None:
-    now = [0.0]
-    lately = Lately[str, bool](3600, lambda: now[0])
-    lately.remember("192.0.2.1", True)
-    now[0] = 3599
-    assert lately.recall("192.0.2.1")
-    now[0] = 3601
-    assert lately.recall("192.0.2.1") is None
-
-
-def test_the_memory_of_what_was_lately_is_bounded() -> None:
-    lately = Lately[str, bool](3600)
-    for number in range(10_001):
-        lately.remember(str(number), True)
-    assert lately.recall("0") is None
-    assert lately.recall("10000")
