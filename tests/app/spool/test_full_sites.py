@@ -67,13 +67,36 @@ async def test_the_clock_says_that_more_sites_are_to_be_looked_after_than_one_ca
     assert sum(len(wakes) for wakes, _ in found) == 5
 
 
-async def test_very_many_lanes_that_emptied_are_passed_over_step_by_step(spool: Spool) -> None:
-    keys, site = spool.redis.keys, NARROW.name
+async def let_wait(spool: Spool, site: str, lanes: int) -> None:
+    """Let lanes wait for a site that want no drain any more."""
+    keys = spool.redis.keys
     await spool.redis.call("HSET", keys.site + site, "first", 1)
-    lanes = [f"mail/acme/bulk/domain{number}.example" for number in range(5000)]
-    scores = [word for place, lane in enumerate(lanes) for word in (place, lane)]
+    names = [f"mail/acme/bulk/domain{number}.example" for number in range(lanes)]
+    scores = [word for place, lane in enumerate(names) for word in (place, lane)]
     await spool.redis.call("ZADD", keys.waiting + site, *scores)
     await spool.redis.call("ZADD", keys.sites, 1, site)
+
+
+async def test_a_step_passes_over_so_many_emptied_lanes_at_all_its_sites_together(
+    spool: Spool,
+) -> None:
+    sites = [f"mx{number}.example.org" for number in range(4)]
+    for site in sites:
+        await let_wait(spool, site, 1500)
+    left = []
+    for _ in range(4):
+        await spool.lanes.wake(100)
+        waiting = [
+            await spool.redis.call("ZCARD", spool.redis.keys.waiting + site) for site in sites
+        ]
+        left.append(sum(count for count in waiting if isinstance(count, int)))
+        await pass_time(spool.redis, TICK)
+    assert left == [4000, 2000, 0, 0]
+
+
+async def test_very_many_lanes_that_emptied_are_passed_over_step_by_step(spool: Spool) -> None:
+    keys, site = spool.redis.keys, NARROW.name
+    await let_wait(spool, site, 5000)
     left = []
     for _ in range(3):
         await spool.lanes.wake(100)
