@@ -14,10 +14,10 @@ from datetime import UTC, datetime
 from app.errors import FieldError, InvalidRequest, TooLarge
 from app.ids import new_message_id
 from app.mail.address import Mailbox
-from app.mail.compose import compose
-from app.mail.content import Content, ContentError
 from app.mail.dkim import SigningKey, sign
 from app.mail.headers import HeaderError
+from app.mail.mime.compose import compose
+from app.mail.mime.content import Content, ContentError
 from app.messages import Draft, Field, Message, Receipt, Recipient, TlsWish
 from app.projects.keyring import Keyring
 from app.projects.keys import Caller

@@ -12,12 +12,12 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from app.accept import Acceptor
-from app.api import endpoints, messages
-from app.api import health as health_routes
 from app.api.deps import Services
 from app.api.document import DESCRIPTION, VERSION, Api
 from app.api.middleware import Boundary, Room
 from app.api.problems import on_domain_error, on_http_error, on_parameter_error
+from app.api.resources import endpoints, messages
+from app.api.resources import health as health_routes
 from app.dashboard.inbox import mailbox_router
 from app.errors import ConfigurationError, PillarboxError
 from app.projects.endpoints import Endpoints

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from app.events import Delivery, EventRecord, EventType
 from app.ids import MessageId, ProjectId, RecipientId, new_event_id, recipient_id
 from app.mail.address import Address, Mailbox
-from app.mail.content import Attachment
+from app.mail.mime.content import Attachment
 
 
 class Stream(StrEnum):

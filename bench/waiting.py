@@ -18,9 +18,9 @@ from app.messages import Field, Message, Recipient, Stream
 from app.settings import DkimSettings, RedisSettings, Settings
 from app.spool.client import Redis, Script
 from app.spool.keyspace import Keyspace
-from app.spool.lanes import MailLane
 from app.spool.scripts import Scripts
 from app.spool.store import Store
+from app.spool.work.claims import MailLane
 
 _PROCESSES = 2
 _AT_ONCE = 64

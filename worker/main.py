@@ -23,10 +23,10 @@ from app.settings import Settings, read_settings
 from app.signals.logs import configure_logs
 from app.spool.client import Redis, end, translate
 from app.spool.jobs import DRAIN_JOB, Alarm, arq_pool, decode_job, encode_job
-from app.spool.lanes import Lanes
-from app.spool.policies import PolicyShelf
 from app.spool.scripts import LANES_PER_JOB, Scripts
-from app.spool.sources import SourceBook
+from app.spool.work.lanes import Lanes
+from app.spool.work.policies import PolicyShelf
+from app.spool.work.sources import SourceBook
 from worker.claims.leases import Leases
 from worker.drains import Drains
 from worker.jobs import Jobs

@@ -23,7 +23,7 @@ import aiohttp
 from app.events import Event
 from app.projects.endpoints import Endpoint
 from app.settings import WebhookSettings
-from app.spool.lanes import Parcel
+from app.spool.work.claims import Parcel
 from app.wire import event_bytes
 from worker.connector import OwnNames, guarded_sockets, http_session
 from worker.routing.resolver import Resolver

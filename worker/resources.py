@@ -12,8 +12,9 @@ from app.projects.endpoints import Endpoint, load_endpoint
 from app.settings import Settings
 from app.spool.client import Redis
 from app.spool.jobs import Alarm
-from app.spool.lanes import EndpointLane, Lanes
-from app.spool.sources import SourceBook
+from app.spool.work.claims import EndpointLane
+from app.spool.work.lanes import Lanes
+from app.spool.work.sources import SourceBook
 from worker.claims.leases import Leases
 from worker.notify import Notifier
 from worker.policies.policybook import PolicyBook

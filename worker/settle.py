@@ -14,8 +14,9 @@ import structlog
 
 from app.events import AttemptRecord, Category, Delivery, EventType
 from app.messages import TRANSITIONS, Message, OnUnknown, RecipientState, Status
-from app.spool.lanes import Closing, MailClaim, Settled, Settlement
-from app.spool.sources import SourceRest
+from app.spool.work.claims import MailClaim
+from app.spool.work.lanes import Closing, Settled, Settlement
+from app.spool.work.sources import SourceRest
 from worker.claims.insist import insist
 from worker.outcomes.outcome import Outcome, Verdict
 from worker.outcomes.pauses import pause_after, source_pause_after

@@ -26,7 +26,7 @@ from app.api.body import THREAD_ABOVE_BYTES, parse_json, read_body
 from app.api.document import KEY_HEADER, KEY_PATTERN
 from app.api.pointers import field_errors
 from app.api.problems import InvalidHeader
-from app.api.requests import EndpointRequest, MessageRequest
+from app.api.sending.requests import EndpointRequest, MessageRequest
 from app.errors import InvalidRequest
 from app.ids import EndpointId, MessageId
 from app.messages import Draft

@@ -12,9 +12,9 @@ from app.messages import Message, MessageView, Receipt, RecipientState
 from app.settings import RetentionSettings
 from app.spool.client import Argument, Redis, Reply
 from app.spool.codec import ATTEMPT, EVENT, MESSAGE, RECEIPT, STATE
-from app.spool.lanes import MailLane
 from app.spool.replies import as_bytes, as_int, as_list, as_text
 from app.spool.scripts import Scripts
+from app.spool.work.claims import MailLane
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from app.mail.address import parse_mailbox
-from app.mail.compose import compose
-from app.mail.content import Content
 from app.mail.dkim import Algorithm, generate_pem, load_key, sign
+from app.mail.mime.compose import compose
+from app.mail.mime.content import Content
 from bench.figures import Figures, Size
 from bench.load import BODY_BYTES
 

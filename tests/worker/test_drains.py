@@ -5,7 +5,7 @@ from __future__ import annotations
 from app.messages import Stream
 from app.settings import DeliverySettings, DkimSettings, RedisSettings, Settings
 from app.spool.client import Redis
-from app.spool.lanes import MailLane
+from app.spool.work.claims import MailLane
 from tests.fakes.letters import PROJECT
 from worker.drains import Drains
 from worker.main import open_resources

@@ -15,7 +15,7 @@ from standardwebhooks.webhooks import Webhook
 from app.ids import EndpointId
 from app.projects.endpoints import Endpoint
 from app.settings import DnsSettings, WebhookSettings
-from app.spool.lanes import Parcel
+from app.spool.work.claims import Parcel
 from tests.fakes.dns import DnsServer, Trouble
 from tests.fakes.letters import Letter, queued
 from tests.fakes.waiting import eventually

@@ -13,9 +13,10 @@ from app.mail.reply import parse_reply
 from app.messages import Stream
 from app.settings import DeliverySettings, DkimSettings, RedisSettings, Settings
 from app.spool.client import Redis
-from app.spool.lanes import MailClaim, MailLane, Site
 from app.spool.scripts import Scripts
 from app.spool.store import Store
+from app.spool.work.claims import MailClaim, MailLane
+from app.spool.work.lanes import Site
 from tests.fakes.letters import PROJECT, Letter, keep
 from worker.main import open_resources
 from worker.outcomes.outcome import Outcome, Verdict

@@ -13,7 +13,8 @@ import structlog
 
 from app.errors import SpoolError
 from app.messages import OnUnknown
-from app.spool.lanes import Lanes, MailClaim
+from app.spool.work.claims import MailClaim
+from app.spool.work.lanes import Lanes
 from worker.claims.leases import Lease
 from worker.smtp.transaction import Guard
 

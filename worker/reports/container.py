@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
-from app.mail.transfer import Body, encode_text
+from app.mail.mime.transfer import Body, encode_text
 
 
 @dataclass(frozen=True, slots=True)

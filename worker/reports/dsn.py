@@ -12,7 +12,7 @@ from email.utils import format_datetime
 from app.events import Delivery
 from app.mail.address import Address, Mailbox
 from app.mail.fields import date_field, mailbox_field, text_field
-from app.mail.transfer import Body, encode_octets
+from app.mail.mime.transfer import Body, encode_octets
 from app.messages import Message, RecipientState, Status, TlsWish
 from worker.reports.container import Part, prose, report_mail
 from worker.reports.notices import FAILED

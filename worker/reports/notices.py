@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from app.messages import Field, Message, RecipientState, Status
-from app.spool.lanes import MailClaim, Settlement
-from app.spool.reports import Notice
+from app.spool.work.claims import MailClaim
+from app.spool.work.lanes import Settlement
+from app.spool.work.reports import Notice
 
 FAILED = frozenset({Status.BOUNCED, Status.EXPIRED, Status.UNKNOWN})
 """Where a recipient ends that will not get the message, as far as anybody knows."""

@@ -13,7 +13,7 @@ import orjson
 
 from app.mail.address import Address, Mailbox
 from app.mail.fields import date_field, mailbox_field, text_field
-from app.mail.transfer import encode_octets
+from app.mail.mime.transfer import encode_octets
 from app.wire import Json
 from worker.outcomes.handshake import Asked, Handshake, PolicyKind
 from worker.reports.container import Part, prose, report_mail

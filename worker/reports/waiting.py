@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from datetime import timedelta
 
-from app.spool.lanes import Claim, Closing, Fenced
-from app.spool.reports import ReportClaim, ReportLane, TlsClaim, TlsLane
+from app.spool.work.claims import Claim
+from app.spool.work.lanes import Closing, Fenced
+from app.spool.work.reports import ReportClaim, ReportLane, TlsClaim, TlsLane
 from worker.claims.allowance import Allowance
 from worker.claims.insist import insist
 from worker.resources import Resources

@@ -16,8 +16,8 @@ from app.mail.dkim import sign
 from app.messages import Field, Message, Recipient, Stream
 from app.projects.keyring import Keyring
 from app.settings import Settings
-from app.spool.reports import Notice
 from app.spool.store import Idempotency, Store
+from app.spool.work.reports import Notice
 from worker.reports.dsn import DeliveryReport, compose_report
 from worker.reports.notices import Subject, subjects, unspeakable
 

@@ -13,7 +13,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
 
 from app.settings import Count, DeliverySettings, Rate, Seconds
-from app.spool.lanes import Site
+from app.spool.work.lanes import Site
 from worker.sites.tables import check, naming, parse_tables, read_text
 
 _LONGEST_NAME = 120

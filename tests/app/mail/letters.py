@@ -13,8 +13,8 @@ from email.utils import unquote
 from hypothesis import strategies as st
 
 from app.mail.address import Address, Mailbox
-from app.mail.compose import compose
-from app.mail.content import Attachment, Content
+from app.mail.mime.compose import compose
+from app.mail.mime.content import Attachment, Content
 
 SENDER = Mailbox("", Address("shop", "example.com"))
 RECIPIENT = Mailbox("", Address("jane", "example.net"))

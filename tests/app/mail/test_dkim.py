@@ -20,9 +20,9 @@ from cryptography.hazmat.primitives.serialization import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.mail.compose import compose
-from app.mail.content import Content
 from app.mail.dkim import Algorithm, DkimKeyError, generate_pem, load_key, public_record, sign
+from app.mail.mime.compose import compose
+from app.mail.mime.content import Content
 from tests.app.mail.letters import LETTER, letters
 from tests.app.mail.verifiers import OPENDKIM, dkimpy_accepts, opendkim_results
 

@@ -15,10 +15,10 @@ import pytest
 from hypothesis import example, given
 
 from app.mail.address import Address, Mailbox, parse_mailbox
-from app.mail.compose import compose
-from app.mail.content import Content
 from app.mail.fields import date_field, mailbox_field, text_field
 from app.mail.headers import HeaderError
+from app.mail.mime.compose import compose
+from app.mail.mime.content import Content
 from tests.app.mail.letters import LETTER, RECIPIENT, SCRIPTS, header_texts, names, reread
 
 ENCODED_WORD = re.compile(r"=\?utf-8\?[bq]\?[!->@-~]*\?=")

@@ -10,9 +10,9 @@ import pytest
 
 from app.settings import DeliverySettings, DkimSettings, RedisSettings, Settings, WebhookSettings
 from app.spool.client import Redis
-from app.spool.lanes import Lanes
 from app.spool.scripts import Scripts
 from app.spool.store import Store
+from app.spool.work.lanes import Lanes
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,9 @@ import pytest
 
 from app.ids import ProjectId, new_drain_id
 from app.messages import Stream
-from app.spool.lanes import Closing, MailClaim, Settlement, Site, parse_lane
 from app.spool.replies import as_bytes
+from app.spool.work.claims import MailClaim, parse_lane
+from app.spool.work.lanes import Closing, Settlement, Site
 from tests.app.spool.conftest import Spool
 from tests.app.spool.parts import FREE, claim, pass_time, put_back
 from tests.fakes.letters import Letter, keep

@@ -13,8 +13,9 @@ from hypothesis.stateful import invariant, precondition, rule, run_state_machine
 from app.events import EventType
 from app.ids import MessageId, new_drain_id
 from app.messages import TRANSITIONS, RecipientState, Status, Stream
-from app.spool.lanes import Closing, Fenced, MailClaim, MailLane, Settled, Settlement
 from app.spool.replies import as_int, as_text
+from app.spool.work.claims import MailClaim, MailLane
+from app.spool.work.lanes import Closing, Fenced, Settled, Settlement
 from tests.app.spool.machine import LEASE, SpoolMachine, members
 from tests.app.spool.parts import pass_time
 from tests.fakes.letters import PROJECT, Letter, keep, queued

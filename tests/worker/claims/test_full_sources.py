@@ -9,7 +9,7 @@ from app.ids import DrainId
 from app.messages import RecipientState, Status, Stream
 from app.settings import DeliverySettings, DkimSettings, DnsSettings, RedisSettings, Settings
 from app.spool.client import Redis
-from app.spool.lanes import MailClaim, MailLane
+from app.spool.work.claims import MailClaim, MailLane
 from tests.fakes.dns import DnsServer
 from tests.fakes.letters import PROJECT, Letter
 from worker.claims.share import share_of

@@ -22,8 +22,8 @@ from app.settings import (
     TlsSettings,
 )
 from app.spool.client import Redis
-from app.spool.policies import PolicyShelf
 from app.spool.scripts import Scripts
+from app.spool.work.policies import PolicyShelf
 from tests.fakes.dns import DnsServer, Trouble
 from tests.fakes.policyhost import ENFORCED, PolicyHost
 from tests.fakes.valkey import ValkeyServer

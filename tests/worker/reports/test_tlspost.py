@@ -21,9 +21,9 @@ from app.networks import Network
 from app.projects.keyring import Keyring
 from app.settings import DeliverySettings, ReportSettings, Settings, TlsSettings, WebhookSettings
 from app.spool.codec import MESSAGE
-from app.spool.lanes import MailClaim, MailLane
 from app.spool.replies import as_bytes, as_list
-from app.spool.reports import INSTALLATION, TlsClaim, TlsLane
+from app.spool.work.claims import MailClaim, MailLane
+from app.spool.work.reports import INSTALLATION, TlsClaim, TlsLane
 from tests.app.mail.verifiers import dkimpy_accepts
 from tests.app.spool.conftest import Spool, spool, spool_settings
 from tests.fakes.dns import DnsServer, Trouble

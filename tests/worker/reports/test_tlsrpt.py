@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from app.ids import new_drain_id
 from app.settings import RedisSettings
 from app.spool.client import Redis
-from app.spool.lanes import Lanes
-from app.spool.policies import Mode, PolicyShelf, StsPolicy
-from app.spool.reports import TlsClaim, TlsLane, TlsLedger
 from app.spool.scripts import Scripts
+from app.spool.work.lanes import Lanes
+from app.spool.work.policies import Mode, PolicyShelf, StsPolicy
+from app.spool.work.reports import TlsClaim, TlsLane, TlsLedger
 from tests.app.spool.conftest import Spool, spool, spool_settings
 from tests.fakes.dns import DnsServer, Trouble
 from tests.fakes.valkey import ValkeyServer

@@ -14,8 +14,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from app.mail.address import Address, Mailbox
-from app.mail.compose import compose
-from app.mail.content import Attachment, Content
+from app.mail.mime.compose import compose
+from app.mail.mime.content import Attachment, Content
 from tests.app.mail.letters import (
     LETTER,
     RECIPIENT,

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from hashlib import sha256
 from itertools import chain, count
 
-from app.mail.content import Attachment, Content
 from app.mail.fields import date_field, mailbox_field, text_field
-from app.mail.parameters import filename_parameter, name_parameter
-from app.mail.transfer import Body, encode_octets, encode_text
+from app.mail.mime.content import Attachment, Content
+from app.mail.mime.parameters import filename_parameter, name_parameter
+from app.mail.mime.transfer import Body, encode_octets, encode_text
 
 # RFC 6854 §1 lets To name nobody, and mail without any To is often taken for spam.
 _NOBODY = "To: undisclosed-recipients:;\r\n"

@@ -29,8 +29,8 @@ from app.api.fields import (
 from app.api.pointers import pointer
 from app.errors import FieldError, InvalidRequest
 from app.events import EventType
-from app.mail.content import MAX_CONTENT_TYPE, MAX_FILENAME, Attachment, ContentError
 from app.mail.headers import MAX_VALUE, HeaderError, check_header, is_structured
+from app.mail.mime.content import MAX_CONTENT_TYPE, MAX_FILENAME, Attachment, ContentError
 from app.messages import Draft, OnUnknown, Stream, TlsWish
 from app.projects.urls import MAX_URL
 from app.settings import Settings

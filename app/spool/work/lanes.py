@@ -1,4 +1,4 @@
-"""Lanes, drains and claims: who works on what, and until when. One mechanism for mail and for endpoints.
+"""Lanes and drains: who works on what, and until when. One mechanism for mail and for endpoints.
 
 A drain takes its place in a lane by a lease, claims some members, settles them and claims the next ones
 in the same atomic step. A drain whose lease ends is taken over under a new name; what its old holder
@@ -8,118 +8,35 @@ says afterwards is refused (`Fenced`), so one claim has one sender.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
-from typing import TypeAlias
+from dataclasses import dataclass
+from datetime import timedelta
 
 import structlog
 
 from app.events import AttemptRecord, EventRecord
-from app.ids import DrainId, EndpointId, MessageId, ProjectId
-from app.messages import Message, RecipientState, Stream
+from app.ids import DrainId
+from app.messages import Message, RecipientState
 from app.spool.client import Argument, Redis, Reply
 from app.spool.codec import ATTEMPT, EVENT, MESSAGE, STATE, Unreadable
 from app.spool.replies import as_bytes, as_int, as_list, as_text
-from app.spool.reports import ReportClaim, ReportLane, TlsClaim, TlsLane, report_claim, report_lane
 from app.spool.scripts import Scripts
+from app.spool.work.claims import (
+    Claim,
+    Lane,
+    MailClaim,
+    MailLane,
+    ParcelClaim,
+    member_name,
+    parse_lane,
+    read_claim,
+    with_doubt,
+)
+from app.spool.work.reports import ReportClaim, TlsClaim
 
 _log = structlog.get_logger(__name__)
 
-_UNKNOWN = datetime.max.replace(tzinfo=UTC)
 MOST_WAITING = 2_000
 """Lanes that may wait in arq before the clock rings for no more."""
-
-
-@dataclass(frozen=True, slots=True)
-class MailLane:
-    """The queue of one project, stream and recipient domain."""
-
-    project: ProjectId
-    stream: Stream
-    domain: str
-
-    @property
-    def name(self) -> str:
-        """The name that jobs and keys carry."""
-        return f"mail/{self.project}/{self.stream}/{self.domain}"
-
-
-@dataclass(frozen=True, slots=True)
-class EndpointLane:
-    """The queue of one endpoint."""
-
-    project: ProjectId
-    endpoint: EndpointId
-
-    @property
-    def name(self) -> str:
-        """The name that jobs and keys carry."""
-        return f"endpoint/{self.project}/{self.endpoint}"
-
-
-Lane: TypeAlias = MailLane | EndpointLane | ReportLane | TlsLane
-
-
-def parse_lane(name: str) -> Lane:
-    """Return the lane of that name; raises ValueError for what is no lane's name."""
-    match name.split("/"):
-        case ["mail", project, stream, domain]:
-            return MailLane(ProjectId(project), Stream(stream), domain)
-        case ["endpoint", project, endpoint]:
-            return EndpointLane(ProjectId(project), EndpointId(endpoint))
-        case ["report", project, kind]:
-            return report_lane(ProjectId(project), kind)
-        case _:
-            raise ValueError(f"{name!r} is not the name of a lane")
-
-
-@dataclass(frozen=True, slots=True)
-class MailClaim:
-    """Recipients of one message that one drain holds; `indexes` and `states` go together.
-
-    `failures` counts how often in a row no host of the lane could be reached. A claim that was taken
-    over comes without the bytes; `doubted` are those of its indexes whose final dot may have been sent, where
-    the message asks to write that down. `claimed_at` is when, by Redis' clock.
-    """
-
-    lane: MailLane
-    drain: DrainId
-    turn: int
-    failures: int
-    indexes: tuple[int, ...]
-    message: Message
-    raw: bytes
-    states: tuple[RecipientState, ...]
-    doubted: frozenset[int] = frozenset()
-    claimed_at: datetime = field(default=_UNKNOWN, compare=False)
-
-    def is_overdue(self, now: datetime) -> bool:
-        """Tell whether the message's time has ended, by our clock and by that of Redis: one may be wrong."""
-        return min(now, self.claimed_at) >= self.message.expires_at
-
-
-@dataclass(frozen=True, slots=True)
-class Parcel:
-    """One event on its way to one endpoint, and how often it was tried."""
-
-    member: str
-    sequence: int
-    tries: int
-    record: EventRecord
-
-
-@dataclass(frozen=True, slots=True)
-class ParcelClaim:
-    """Parcels of one endpoint that one drain holds; `failures` counts its failures in a row."""
-
-    lane: EndpointLane
-    drain: DrainId
-    turn: int
-    failures: int
-    parcels: tuple[Parcel, ...]
-
-
-Claim: TypeAlias = MailClaim | ParcelClaim | ReportClaim | TlsClaim
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +112,7 @@ class Lanes:
 
     async def begin(self, lane: Lane, drain: DrainId) -> Claim | None:
         """Take a place in the lane and the first claim; None where no drain is needed. May be repeated."""
-        return _claim(lane, drain, await self._redis.run(self._scripts.begin, lane.name, drain))
+        return read_claim(lane, drain, await self._redis.run(self._scripts.begin, lane.name, drain))
 
     async def enter(self, claim: MailClaim, site: Site) -> Entered:
         """Ask for a place at the site that a claim goes to; the drain keeps it to its end. May be repeated.
@@ -224,7 +141,7 @@ class Lanes:
 
         Tells whether the claim is still this drain's. May be repeated, with more of them.
         """
-        members = " ".join(_member(claim.message.id, index) for index in indexes)
+        members = " ".join(member_name(claim.message.id, index) for index in indexes)
         noted = await self._redis.run(self._scripts.doubt, claim.drain, claim.turn, members)
         return as_int(noted) == 1
 
@@ -246,7 +163,7 @@ class Lanes:
         for index, settlement in zip(claim.indexes, settlements, strict=True):
             event = settlement.event
             arguments += [
-                _member(claim.message.id, index),
+                member_name(claim.message.id, index),
                 STATE.encode(settlement.state),
                 _milliseconds(settlement.wait),
                 event.type if event and not claim.message.reports_on else "",
@@ -283,8 +200,8 @@ class Lanes:
         for item in as_list(await self._redis.run(self._scripts.takeover, *drains)):
             lane, drain, held, doubted = as_list(item)
             try:
-                claim = _claim(parse_lane(as_text(lane)), DrainId(as_text(drain)), held)
-                claim = _with_doubt(claim, as_text(doubted))
+                claim = read_claim(parse_lane(as_text(lane)), DrainId(as_text(drain)), held)
+                claim = with_doubt(claim, as_text(doubted))
             except Unreadable as error:
                 # Its new lease ends too, and perhaps a newer worker is the next to take it over.
                 _log.error("claim_unreadable", lane=as_text(lane), error=str(error))
@@ -319,7 +236,7 @@ class Lanes:
         arguments: list[Argument] = []
         for index, recipient in enumerate(message.recipients):
             lane = MailLane(message.project, message.stream, recipient.domain)
-            arguments += [lane.name, _member(message.id, index)]
+            arguments += [lane.name, member_name(message.id, index)]
         return _names(await self._redis.run(self._scripts.hasten, *arguments))
 
 
@@ -329,10 +246,6 @@ def _message(stored: Reply) -> Message | None:
     except Unreadable as error:
         _log.error("message_unreadable", error=str(error))
         return None
-
-
-def _member(message: MessageId, index: int) -> str:
-    return f"{message}/{index}"
 
 
 def _milliseconds(wait: timedelta | None) -> str:
@@ -351,49 +264,6 @@ def _names(reply: Reply) -> tuple[str, ...]:
 def _settled(claim: Claim, reply: Reply) -> Settled:
     match as_list(reply):
         case [b"settled", wakes, held]:
-            return Settled(_claim(claim.lane, claim.drain, held), _names(wakes))
+            return Settled(read_claim(claim.lane, claim.drain, held), _names(wakes))
         case _:
             raise Fenced(claim.drain)
-
-
-def _claim(lane: Lane, drain: DrainId, reply: Reply) -> Claim | None:
-    if reply is None:
-        return None
-    turn, members, values, failures, claimed_at = as_list(reply)
-    names = _names(members)
-    if isinstance(lane, ReportLane | TlsLane):
-        return report_claim(lane, drain, as_int(turn), names[0], as_list(values))
-    if isinstance(lane, EndpointLane):
-        parcels = (
-            _parcel(name, value)
-            for name, value in zip(names, as_list(values), strict=True)
-            if value
-        )
-        return ParcelClaim(lane, drain, as_int(turn), as_int(failures), tuple(parcels))
-    message, raw, *states = as_list(values)
-    return MailClaim(
-        lane=lane,
-        drain=drain,
-        turn=as_int(turn),
-        failures=as_int(failures),
-        indexes=tuple(_index(name) for name in names),
-        message=MESSAGE.decode(as_bytes(message)),
-        raw=as_bytes(raw),
-        states=tuple(STATE.decode(as_bytes(state)) for state in states),
-        claimed_at=datetime.fromtimestamp(as_int(claimed_at) / 1000, UTC),
-    )
-
-
-def _with_doubt(claim: Claim | None, doubted: str) -> Claim | None:
-    if not isinstance(claim, MailClaim):
-        return claim
-    return replace(claim, doubted=frozenset(_index(member) for member in doubted.split()))
-
-
-def _index(member: str) -> int:
-    return int(member.rpartition("/")[2])
-
-
-def _parcel(member: str, value: Reply) -> Parcel:
-    sequence, tries, record = as_bytes(value).split(b" ", 2)
-    return Parcel(member, int(sequence), int(tries), EVENT.decode(record))

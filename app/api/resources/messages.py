@@ -17,7 +17,7 @@ from app.api.deps import (
     submission,
 )
 from app.api.document import problems, replayed_header, sent_by
-from app.api.requests import MessageRequest
+from app.api.sending.requests import MessageRequest
 from app.errors import InvalidRequest, TooLarge
 from app.messages import Receipt
 from app.projects.keys import Scope

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from app.spool.client import Argument, Redis
-from app.spool.lanes import MailLane
 from app.spool.replies import as_list
 from app.spool.scripts import Scripts
+from app.spool.work.claims import MailLane
 
 _EPOCH = date(1970, 1, 1)
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from app.mail.content import Attachment, ContentError
 from app.mail.headers import HeaderError
+from app.mail.mime.content import Attachment, ContentError
 from tests.app.mail.letters import LETTER
 
 CONTROLS = [chr(code) for code in [*range(0x20), 0x7F]] + ["\udc80"]

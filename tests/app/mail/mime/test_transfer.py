@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from app.mail.transfer import encode_octets, encode_text
+from app.mail.mime.transfer import encode_octets, encode_text
 from tests.app.mail.letters import body_texts, canonical
 
 

@@ -1,0 +1,1 @@
+"""Sending over HTTP: what callers may write, and how it becomes drafts."""

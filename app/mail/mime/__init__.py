@@ -1,0 +1,1 @@
+"""MIME: a letter's content, and its way into parts, parameters and 7-bit lines."""
