@@ -20,6 +20,7 @@ from app.api.resources import endpoints, messages
 from app.api.resources import health as health_routes
 from app.dashboard.inbox import mailbox_router
 from app.errors import ConfigurationError, PillarboxError
+from app.letters.writer import Writer
 from app.projects.endpoints import Endpoints
 from app.projects.keyring import Keyring
 from app.projects.keys import Doorman
@@ -95,7 +96,7 @@ def _services(settings: Settings, keyring: Keyring, redis: Redis) -> Services:
     alarm, health = Alarm(arq_pool(redis)), Health(redis, settings.redis)
     return Services(
         settings=settings,
-        acceptor=Acceptor(store, alarm, health, keyring, settings),
+        acceptor=Acceptor(store, alarm, health, Writer(keyring, settings), settings),
         store=store,
         endpoints=Endpoints(redis, settings.webhooks),
         doorman=Doorman(redis, settings.api.key_cache),

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
 
 from app.events import Delivery, EventRecord, EventType
 from app.ids import MessageId, ProjectId, RecipientId, new_event_id, recipient_id
-from app.mail.address import Address, Mailbox
-from app.mail.mime.content import Attachment
 
 
 class Stream(StrEnum):
@@ -85,29 +83,6 @@ TRANSITIONS: Mapping[Status, frozenset[Status]] = MappingProxyType(
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
-    """A request to send, checked field by field but not yet a message. Bcc stands only here."""
-
-    sender: Mailbox
-    to: tuple[Mailbox, ...]
-    cc: tuple[Mailbox, ...] = ()
-    bcc: tuple[Mailbox, ...] = ()
-    reply_to: tuple[Mailbox, ...] = ()
-    subject: str = ""
-    text: str | None = None
-    html: str | None = None
-    attachments: tuple[Attachment, ...] = ()
-    headers: tuple[tuple[str, str], ...] = ()
-    tags: tuple[str, ...] = ()
-    metadata: Mapping[str, str] = field(default_factory=dict)
-    stream: Stream = Stream.TRANSACTIONAL
-    on_unknown: OnUnknown = OnUnknown.RETRY
-    tls: TlsWish = TlsWish.OPPORTUNISTIC
-    report_to: Address | None = None
-    expires_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Recipient:
     """One envelope address of a message."""
 
@@ -166,6 +141,14 @@ class Message:
             metadata=self.metadata,
             delivery=delivery,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A message with its bytes on the wire: one copy for all its recipients, or one for each, in their order."""
+
+    message: Message
+    copies: tuple[bytes, ...]
 
 
 @dataclass(frozen=True, slots=True)

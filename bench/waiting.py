@@ -14,7 +14,7 @@ from multiprocessing import get_context
 import uvloop
 
 from app.ids import ProjectId, new_message_id
-from app.messages import Field, Message, Recipient, Stream
+from app.messages import Field, Letter, Message, Recipient, Stream
 from app.settings import DkimSettings, RedisSettings, Settings
 from app.spool.client import Redis, Script
 from app.spool.keyspace import Keyspace
@@ -65,7 +65,7 @@ async def _keep_all(redis_url: str, mails: int) -> None:
 
 async def _keep(store: Store, messages: Iterator[Message]) -> None:
     for message in messages:
-        await store.keep(message, _BODY, None)
+        await store.keep(Letter(message, (_BODY,)), None)
 
 
 def _message(domain: str) -> Message:

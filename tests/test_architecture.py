@@ -33,7 +33,8 @@ TOP_LEVEL = {
 }  # fmt: skip
 ROOMS = {
     "app": {
-        "api", "catchall", "dashboard", "logbook", "mail", "processes", "projects", "server", "signals", "spool",
+        "api", "catchall", "dashboard", "letters", "logbook", "mail", "processes", "projects", "server",
+        "signals", "spool",
     },
     "worker": {
         "claims", "feedback", "outcomes", "policies", "reports", "routing", "signals", "sites", "smtp",

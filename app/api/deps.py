@@ -26,10 +26,11 @@ from app.api.body import THREAD_ABOVE_BYTES, parse_json, read_body
 from app.api.document import KEY_HEADER, KEY_PATTERN
 from app.api.pointers import field_errors
 from app.api.problems import InvalidHeader
-from app.api.sending.requests import EndpointRequest, MessageRequest
+from app.api.resources.forms import EndpointRequest
+from app.api.sending.requests import MessageRequest
 from app.errors import InvalidRequest
 from app.ids import EndpointId, MessageId
-from app.messages import Draft
+from app.letters.drafts import Draft
 from app.projects.endpoints import Endpoints
 from app.projects.keys import Caller, Doorman, Scope
 from app.settings import Settings

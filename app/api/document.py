@@ -21,7 +21,8 @@ from pydantic.json_schema import models_json_schema
 
 from app.api.answers import ProblemOut
 from app.api.problems import KINDS, MEDIA_TYPE
-from app.api.sending.requests import EndpointRequest, MessageRequest
+from app.api.resources.forms import EndpointRequest
+from app.api.sending.requests import MessageRequest
 from app.events import EventType
 from app.projects.keys import Scope
 from app.wire import Json

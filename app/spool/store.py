@@ -8,7 +8,7 @@ from datetime import datetime
 from app.errors import IdempotencyConflict, NotFound
 from app.events import AttemptRecord, Event, EventType
 from app.ids import MessageId, ProjectId
-from app.messages import Message, MessageView, Receipt, RecipientState
+from app.messages import Letter, Message, MessageView, Receipt, RecipientState
 from app.settings import RetentionSettings
 from app.spool.client import Argument, Redis, Reply
 from app.spool.codec import ATTEMPT, EVENT, MESSAGE, RECEIPT, STATE
@@ -42,12 +42,13 @@ class Store:
         self._scripts = scripts
         self._remember_s = round(retention.idempotency.total_seconds())
 
-    async def keep(self, message: Message, raw: bytes, idempotency: Idempotency | None) -> Kept:
+    async def keep(self, letter: Letter, idempotency: Idempotency | None) -> Kept:
         """Put a message with its bytes on the wire and its first events into its lanes.
 
         When this returns it is on disk, and with as many replicas as the settings want. Raises
         IdempotencyConflict where the key belongs to another payload; then nothing is kept.
         """
+        message, raw = letter.message, letter.copies[0]
         receipt = Receipt(message.id, message.recipients, message.created_at)
         arguments: list[Argument] = [message.project, message.id]
         arguments += [idempotency.key, idempotency.fingerprint] if idempotency else ["", b""]

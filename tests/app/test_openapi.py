@@ -11,7 +11,8 @@ import yaml
 from pydantic import TypeAdapter
 
 from app.api.answers import EventOut, ProblemOut
-from app.api.sending.requests import EndpointRequest, MessageRequest
+from app.api.resources.forms import EndpointRequest
+from app.api.sending.requests import MessageRequest
 from app.events import EventType
 from app.main import create_app
 from app.openapi import FILE, check, render

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from app import messages
 from app.events import EventRecord, EventType
 from app.ids import ProjectId, new_message_id
 from app.messages import Field, Message, Recipient, Stream
@@ -52,5 +53,5 @@ async def keep(
 ) -> tuple[Message, Kept]:
     """Put a letter into the spool; return its message and the answer."""
     message = letter.message()
-    kept = await store.keep(message, letter.content, idempotency)
+    kept = await store.keep(messages.Letter(message, (letter.content,)), idempotency)
     return message, kept

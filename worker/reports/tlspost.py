@@ -15,7 +15,7 @@ import structlog
 from app.ids import new_message_id
 from app.mail.address import Address, AddressError, parse_address
 from app.mail.dkim import sign
-from app.messages import Field, Message, Recipient, Stream, TlsWish
+from app.messages import Field, Letter, Message, Recipient, Stream, TlsWish
 from app.projects.keyring import Keyring
 from app.projects.urls import UrlError, check_url
 from app.settings import Settings
@@ -159,7 +159,9 @@ class TlsCourier:
         unique = f"{message.id.removeprefix('msg_')}@{report.submitter.address.domain}"
         raw = sign(compose_mail(report, to, unique, message.created_at), keys, message.created_at)
         once = Idempotency(f"{_KEY_PREFIX}{report.id} {to}", b"")
-        kept = await self._desk.store.keep(replace(message, size_bytes=len(raw)), raw, once)
+        kept = await self._desk.store.keep(
+            Letter(replace(message, size_bytes=len(raw)), (raw,)), once
+        )
         return Sent(None, kept.wakes)
 
     def _message(self, to: Address, report: TlsReport) -> Message:

@@ -13,7 +13,7 @@ from datetime import datetime
 from app.ids import new_message_id
 from app.mail.address import Address, Mailbox
 from app.mail.dkim import sign
-from app.messages import Field, Message, Recipient, Stream
+from app.messages import Field, Letter, Message, Recipient, Stream
 from app.projects.keyring import Keyring
 from app.settings import Settings
 from app.spool.store import Idempotency, Store
@@ -42,14 +42,14 @@ class Reporter:
         """
         wakes: list[str] = []
         for subject in subjects(notice):
-            message, raw = self.written(notice, subject)
+            letter = self.written(notice, subject)
             # The same key comes with the same report: what could differ is its time alone.
             once = Idempotency(f"{_KEY_PREFIX}{subject.key}", b"")
-            wakes += (await self.store.keep(message, raw, once)).wakes
+            wakes += (await self.store.keep(letter, once)).wakes
         return tuple(wakes)
 
-    def written(self, notice: Notice, subject: Subject) -> tuple[Message, bytes]:
-        """Return the report on a subject and its bytes on the wire."""
+    def written(self, notice: Notice, subject: Subject) -> Letter:
+        """Return the report on a subject as a message."""
         told, domain = notice.message, notice.message.mail_from.rpartition("@")[2]
         message = self._message(told)
         report = DeliveryReport(
@@ -63,7 +63,7 @@ class Reporter:
             unspeakable=unspeakable(told, subject),
         )
         raw = sign(compose_report(report), self.keyring.keys_for(domain), report.at)
-        return replace(message, subject=report.subject, size_bytes=len(raw)), raw
+        return Letter(replace(message, subject=report.subject, size_bytes=len(raw)), (raw,))
 
     def _message(self, told: Message) -> Message:
         """Return a report as a message: from the null return path, so that nothing is ever reported on it."""

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Response
 from app.api.answers import CreatedEndpoint, EndpointList, EndpointOut
 from app.api.deps import EndpointPath, Manager, Parts, SentEndpoint
 from app.api.document import body_of, problems
-from app.api.sending.requests import EndpointRequest
+from app.api.resources.forms import EndpointRequest
 
 router = APIRouter(prefix="/endpoints", tags=["endpoints"])
 

@@ -9,8 +9,9 @@ from datetime import timedelta
 
 from app.accept import Acceptor
 from app.ids import KeyId, ProjectId
+from app.letters.drafts import Draft
+from app.letters.writer import Writer
 from app.mail.address import parse_mailbox
-from app.messages import Draft
 from app.projects.keyring import Keyring
 from app.projects.keys import ALL_SCOPES, Caller
 from app.settings import RedisSettings
@@ -68,7 +69,7 @@ async def test_nobody_who_sends_waits_for_the_alarm(spool: Spool, valkey_url: st
     async with silent_redis() as silent, Redis.connect(silent) as hanging:
         alarm = Alarm(arq_pool(hanging))
         health = Health(spool.redis, settings.redis)
-        acceptor = Acceptor(spool.store, alarm, health, Keyring(None), settings)
+        acceptor = Acceptor(spool.store, alarm, health, Writer(Keyring(None), settings), settings)
         async with kept(alarm), asyncio.timeout(10):
             receipts = [
                 await acceptor.accept(Draft(ADA, (ADA,), text="hello"), CALLER, None)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from app import messages
 from app.ids import EndpointId, MessageId, new_drain_id
 from app.messages import Message, Status
 from app.spool.work.claims import Claim, EndpointLane, MailClaim, parse_lane
@@ -26,7 +27,7 @@ async def keep(spool: Spool, *to: str, late_in: timedelta = timedelta(hours=4)) 
         report_to="ops@example.com",
         late_at=datetime.now(UTC) + late_in,
     )
-    await spool.store.keep(message, RAW, None)
+    await spool.store.keep(messages.Letter(message, (RAW,)), None)
     return message
 
 
@@ -132,7 +133,7 @@ async def test_a_message_that_is_gone_is_not_late(spool: Spool) -> None:
 
 async def test_a_message_that_asks_for_no_report_is_never_looked_at(spool: Spool) -> None:
     message = Letter().message()
-    await spool.store.keep(message, RAW, None)
+    await spool.store.keep(messages.Letter(message, (RAW,)), None)
     claim = await begin(spool)
     await spool.lanes.settle(claim, became(claim, Status.BOUNCED), END)
     assert await spool.lanes.begin(LANE, new_drain_id()) is None
@@ -144,7 +145,7 @@ async def test_what_becomes_of_a_report_stands_in_its_history_and_no_endpoint_is
     endpoint = EndpointId("end_1")
     await spool.redis.call("HSET", spool.redis.keys.endpoints + PROJECT, endpoint, "*")
     message = replace(Letter().message(), mail_from="", reports_on=MessageId("msg_1"))
-    kept = await spool.store.keep(message, RAW, None)
+    kept = await spool.store.keep(messages.Letter(message, (RAW,)), None)
     assert len(kept.wakes) == 1
     claim = await begin(spool)
     await spool.lanes.settle(claim, became(claim, Status.DELIVERED), END)

@@ -44,7 +44,8 @@ async def test_a_report_is_a_message_from_the_null_path_that_is_reported_on_by_n
     spool: Spool, settings: Settings
 ) -> None:
     notice = failed(TOLD, BOUNCED)
-    written, raw = reporter(spool, settings).written(notice, subjects(notice)[0])
+    letter = reporter(spool, settings).written(notice, subjects(notice)[0])
+    written, raw = letter.message, letter.copies[0]
     assert (written.project, written.stream) == (PROJECT, Stream.TRANSACTIONAL)
     assert (written.mail_from, written.report_to, written.late_at) == ("", None, None)
     assert written.reports_on == TOLD.id
@@ -58,7 +59,8 @@ async def test_a_report_names_its_message_in_its_message_id_and_comes_from_a_per
 ) -> None:
     settings = settings.model_copy(update={"reports": ReportSettings(postmaster="mailer-daemon")})
     notice = failed(TOLD, BOUNCED)
-    written, raw = reporter(spool, settings).written(notice, subjects(notice)[0])
+    letter = reporter(spool, settings).written(notice, subjects(notice)[0])
+    written, raw = letter.message, letter.copies[0]
     mail = reread(raw).mail
     assert mail["From"] == "Mail delivery <mailer-daemon@example.com>"
     assert mail["Message-ID"] == f"<{written.id.removeprefix('msg_')}@example.com>"
@@ -69,7 +71,8 @@ async def test_a_report_wants_its_way_to_be_as_safe_as_that_of_its_message(
     spool: Spool, settings: Settings, wish: TlsWish
 ) -> None:
     notice = failed(replace(TOLD, tls=wish), BOUNCED)
-    written, raw = reporter(spool, settings).written(notice, subjects(notice)[0])
+    letter = reporter(spool, settings).written(notice, subjects(notice)[0])
+    written, raw = letter.message, letter.copies[0]
     assert written.tls is wish
     assert (reread(raw).mail["TLS-Required"] == "No") == (wish is TlsWish.OPTIONAL)
 
@@ -81,7 +84,7 @@ async def test_a_report_is_signed_by_the_domain_of_the_sender(
     pem = generate_pem(Algorithm.RSA)
     (tmp_path / "example.com" / "s1.pem").write_bytes(pem)
     notice = failed(TOLD, BOUNCED)
-    _, raw = reporter(spool, settings, tmp_path).written(notice, subjects(notice)[0])
+    (raw,) = reporter(spool, settings, tmp_path).written(notice, subjects(notice)[0]).copies
     record = public_record(load_key(pem, "example.com", "s1"))
     assert dkimpy_accepts(raw, 0, {"s1._domainkey.example.com": record})
 

@@ -1,0 +1,104 @@
+"""What a message says and to whom: the part of a request that becomes a mail."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated
+
+from pydantic import Field
+
+from app.api.fields import (
+    IS_LINE,
+    MAX_LINE,
+    MAX_LIST,
+    ManyMailboxes,
+    OneMailbox,
+    Prose,
+    WireModel,
+)
+from app.api.pointers import pointer
+from app.api.sending.parts import AttachmentIn, HeaderFields
+from app.errors import FieldError
+from app.mail.headers import HeaderError, check_header, is_structured
+from app.mail.mime.content import Attachment, ContentError
+from app.settings import Settings
+
+
+class ContentForm(WireModel):
+    """The author, the recipients, and what they get."""
+
+    sender: OneMailbox = Field(
+        alias="from", description="The author; its domain signs the message."
+    )
+    to: ManyMailboxes | None = Field(
+        default=None, description="Recipients, in the To header field."
+    )
+    cc: ManyMailboxes | None = Field(
+        default=None, description="Recipients, in the Cc header field."
+    )
+    bcc: ManyMailboxes | None = Field(
+        default=None, description="Recipients that no other recipient sees."
+    )
+    reply_to: ManyMailboxes | None = Field(
+        default=None, description="Where answers go instead of `from`."
+    )
+    subject: Annotated[str, Field(max_length=MAX_LINE), IS_LINE] | None = Field(
+        default=None, description="The subject; empty where it is missing."
+    )
+    text: Prose | None = Field(default=None, description="The message as plain text.")
+    html: Prose | None = Field(default=None, description="The message as HTML.")
+    attachments: Annotated[list[AttachmentIn], Field(max_length=MAX_LIST)] | None = Field(
+        default=None, description="Files that go along."
+    )
+    headers: HeaderFields | None = Field(
+        default=None,
+        description="Further header fields by name. Those that the service writes itself are refused.",
+        examples=[{"X-Campaign": "spring"}],
+    )
+
+    def refused_content(self, settings: Settings) -> Iterator[FieldError]:
+        """Yield what the fields only show together, or beside the settings."""
+        yield from _together(self, settings)
+        yield from _headers(self.headers or {})
+
+
+def read_attachments(items: list[AttachmentIn]) -> Iterator[Attachment | FieldError]:
+    """Yield the domain's values, and why there are none."""
+    seen: set[str] = set()
+    for number, item in enumerate(items):
+        if item.content_id in seen:
+            yield FieldError(
+                f"/attachments/{number}/content_id",
+                "duplicate",
+                "another attachment has this content_id",
+            )
+        seen |= {item.content_id} if item.content_id else set()
+        try:
+            yield item.to_attachment()
+        except ContentError as error:
+            yield FieldError(f"/attachments/{number}", "invalid_attachment", error.reason)
+
+
+def _together(form: ContentForm, settings: Settings) -> Iterator[FieldError]:
+    if not (form.to or form.cc or form.bcc):
+        yield FieldError("/to", "required", "at least one recipient is needed in to, cc or bcc")
+    if form.text is None and form.html is None:
+        yield FieldError(
+            "/text", "required", "give text, html or both; an empty string is an empty message"
+        )
+    most = settings.api.max_attachments
+    if len(form.attachments or ()) > most:
+        yield FieldError("/attachments", "too_many", f"must have at most {most} items")
+
+
+def _headers(headers: dict[str, str]) -> Iterator[FieldError]:
+    seen: set[str] = set()
+    for name, value in headers.items():
+        place = pointer(("headers", name))
+        try:
+            check_header(name, value)
+        except HeaderError as error:
+            yield FieldError(place, "invalid_header_field", error.reason)
+        if name.lower() in seen and is_structured(name):
+            yield FieldError(place, "duplicate", "this header field may stand only once")
+        seen.add(name.lower())
