@@ -16,10 +16,11 @@ if key ~= '' then
   if known[1] then return { 'conflict' } end
 end
 
+local FIRST, EACH = 12, 3 -- where the recipients begin, and how many values each has
 local now, wakes, lanes = now_ms(), {}, {}
 local message, fields, places = K.message .. id, { 'm', ARGV[7], 'raw', ARGV[8] }, {}
-for i = 12, #ARGV, 3 do
-  local index = (i - 12) / 3
+for i = FIRST, #ARGV, EACH do
+  local index = (i - FIRST) / EACH
   local lane = ARGV[i]
   if not places[lane] then
     places[lane] = {}
@@ -31,7 +32,7 @@ for i = 12, #ARGV, 3 do
   fields[#fields + 1] = ARGV[i + 1]
 end
 fields[#fields + 1] = 'open'
-fields[#fields + 1] = (#ARGV - 11) / 3
+fields[#fields + 1] = (#ARGV - FIRST + 1) / EACH
 call('HSET', message, unpack(fields))
 call('ZADD', K.expiries, ARGV[9], id)
 if ARGV[10] ~= '' then watch(project, id, ARGV[10]) end
@@ -39,7 +40,7 @@ if key ~= '' then
   call('HSET', memory, 'fingerprint', fingerprint, 'receipt', ARGV[6])
   call('EXPIRE', memory, ARGV[5])
 end
-for i = 12, #ARGV, 3 do publish(project, id, ARGV[11], ARGV[i + 2], now, wakes) end
+for i = FIRST, #ARGV, EACH do publish(project, id, ARGV[11], ARGV[i + 2], now, wakes) end
 for _, lane in ipairs(lanes) do
   call('ZADD', K.due .. lane, unpack(places[lane]))
   schedule(lane)
