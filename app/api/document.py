@@ -19,7 +19,7 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from app.api.answers import ProblemOut
+from app.api.answers.problems import ProblemOut
 from app.api.problems import KINDS, MEDIA_TYPE
 from app.api.resources.forms import EndpointRequest
 from app.api.sending.requests import MessageRequest

@@ -10,7 +10,8 @@ import pytest
 import yaml
 from pydantic import TypeAdapter
 
-from app.api.answers import EventOut, ProblemOut
+from app.api.answers.history import EventOut
+from app.api.answers.problems import ProblemOut
 from app.api.resources.forms import EndpointRequest
 from app.api.sending.requests import MessageRequest
 from app.events import EventType

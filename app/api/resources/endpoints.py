@@ -6,7 +6,7 @@ from http import HTTPStatus
 
 from fastapi import APIRouter, Response
 
-from app.api.answers import CreatedEndpoint, EndpointList, EndpointOut
+from app.api.answers.endpoints import CreatedEndpoint, EndpointList, EndpointOut
 from app.api.deps import EndpointPath, Manager, Parts, SentEndpoint
 from app.api.document import body_of, problems
 from app.api.resources.forms import EndpointRequest

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
-from app.api.answers import Alive, Ready
+from app.api.answers.health import Alive, Ready
 from app.api.deps import Parts
 from app.api.document import problems
 from app.api.problems import NotReady

@@ -6,7 +6,8 @@ from http import HTTPStatus
 
 from fastapi import APIRouter, Request, Response
 
-from app.api.answers import Accepted, AttemptList, EventList, MessageOut
+from app.api.answers.history import AttemptList, EventList
+from app.api.answers.messages import Accepted, MessageOut
 from app.api.deps import (
     Direct,
     MessagePath,

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.api.answers import AttemptOut, EventList, MessageOut
+from app.api.answers.history import AttemptOut, EventList
+from app.api.answers.messages import MessageOut
 from app.events import AttemptRecord, Category, Delivery, Event, EventRecord, EventType, Peer
 from app.ids import EventId, MessageId, ProjectId, RecipientId
 from app.mail.reply import Reply

@@ -1,0 +1,1 @@
+"""What clients get: the bodies of answers, and the way to each from the domain's values."""
