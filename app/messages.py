@@ -97,7 +97,8 @@ class Message:
 
     `mail_from` is empty for the null return path. `report_to` gets a mail when a recipient fails, and one
     when some are still under way at `late_at`. A report names the message that it is about in `reports_on`; no
-    endpoint is told of what becomes of reports.
+    endpoint is told of what becomes of reports. `is_merged` says that each recipient gets a copy of its own and
+    must not learn of the others. `size_bytes` is the size of the largest copy.
     """
 
     id: MessageId
@@ -116,6 +117,7 @@ class Message:
     report_to: str | None = None
     late_at: datetime | None = None
     reports_on: MessageId | None = None
+    is_merged: bool = False
 
     @property
     def is_reported(self) -> bool:
@@ -149,6 +151,21 @@ class Letter:
 
     message: Message
     copies: tuple[bytes, ...]
+
+    def __post_init__(self) -> None:
+        """Raise ValueError where the copies go neither for all nor for each."""
+        wanted = len(self.message.recipients) if self.message.is_merged else 1
+        if len(self.copies) != wanted:
+            raise ValueError(f"{len(self.copies)} copies where {wanted} are needed")
+
+    @property
+    def common(self) -> bytes:
+        """What all recipients get; empty where each has a copy of its own."""
+        return b"" if self.message.is_merged else self.copies[0]
+
+    def own(self, index: int) -> bytes:
+        """Return the copy of the recipient at `index` alone; empty where there is one for all."""
+        return self.copies[index] if self.message.is_merged else b""
 
 
 @dataclass(frozen=True, slots=True)

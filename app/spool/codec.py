@@ -1,10 +1,12 @@
 """Domain values as bytes and back: msgpack, fast and with types, for what Redis keeps.
 
-A stored value carries the version of its form in front, so that a rolling upgrade can read both.
+A stored value carries the version of its form in front, so that a rolling upgrade can read both: a program
+leaves alone what it would understand wrongly.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 import msgspec
@@ -14,7 +16,10 @@ from app.messages import Message, Receipt, RecipientState
 
 T = TypeVar("T")
 
-_VERSION = b"\x01"
+_FIRST = b"\x01"
+_OWN_COPIES = b"\x02"
+"""Messages whose recipients have bytes of their own: programs that know of one copy only find none."""
+_READABLE = (_FIRST, _OWN_COPIES)
 
 
 class Unreadable(ValueError):
@@ -24,18 +29,19 @@ class Unreadable(ValueError):
 class Codec(Generic[T]):
     """Encodes and decodes values of one type."""
 
-    def __init__(self, form: type[T]) -> None:
-        """Prepare for values of `form`, a dataclass."""
+    def __init__(self, form: type[T], version: Callable[[T], bytes] = lambda _: _FIRST) -> None:
+        """Prepare for values of `form`, a dataclass; `version` says what must know how to read a value."""
+        self._version = version
         self._encoder = msgspec.msgpack.Encoder()
         self._decoder = msgspec.msgpack.Decoder(form)
 
     def encode(self, value: T) -> bytes:
         """Return the stored form of `value`."""
-        return _VERSION + self._encoder.encode(value)
+        return self._version(value) + self._encoder.encode(value)
 
     def decode(self, stored: bytes) -> T:
         """Return the value. Raises Unreadable for a form that this program does not know."""
-        if not stored.startswith(_VERSION):
+        if not stored.startswith(_READABLE):
             raise Unreadable(
                 f"stored form {stored[:1]!r} is newer than this program; upgrade it first"
             )
@@ -45,7 +51,7 @@ class Codec(Generic[T]):
             raise Unreadable(f"a stored form cannot be read: {error}") from error
 
 
-MESSAGE = Codec(Message)
+MESSAGE = Codec(Message, lambda message: _OWN_COPIES if message.is_merged else _FIRST)
 STATE = Codec(RecipientState)
 EVENT = Codec(EventRecord)
 ATTEMPT = Codec(AttemptRecord)

@@ -2,8 +2,9 @@
 
 key (after the prefix)      type   holds                                                      goes away
 --------------------------- ------ ---------------------------------------------------------- -------------------
-message:<message>           hash   `m` message, `raw` bytes, counters `open`, `seq`, `tries`; retention after the
-                                   `r<i>` recipient states, `e<n>` events, `a<n>` tries       last outcome
+message:<message>           hash   `m` message, `raw` bytes or `raw<i>` of each recipient,    retention after the
+                                   counters `open`, `seq`, `tries`, `r<i>` recipient states,  last outcome; bytes
+                                   `e<n>` events, `a<n>` tries                                with their outcome
 idempotency:<project>:<key> hash   fingerprint of the payload, and the receipt                its own retention
 due:<lane>                  zset   `<message>/<i>`, in lanes of reports `<message>/late`, the when empty
                                    first event told, or `tls/<day>/<domain>`; by due time, ms
@@ -11,7 +12,8 @@ lane:<lane>                 hash   reserved drains and until when, `not_before`,
                                    the site that invited it
 drains:<lane>               set    the drains that work on it                                 when empty
 parcels:<lane>              hash   `<message>/<n>` -> sequence, tries and event               when settled
-report:<member>             hash   `m` message, `head` its header, `r<i>` states to report;   when reported, or
+report:<member>             hash   `m` message, `head` its header (`head<i>` that of a copy   when reported, or
+                                   for one recipient), `r<i>` states to report;
                                    for `tls/<day>/<domain>`: handshakes -> how often          after three days
 drain:<drain>               hash   its lane, turn, members claimed, members in `doubt`; its   with its lease
                                    site, the turn it `entered` there, whether it is `rated`

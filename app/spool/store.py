@@ -48,12 +48,13 @@ class Store:
         When this returns it is on disk, and with as many replicas as the settings want. Raises
         IdempotencyConflict where the key belongs to another payload; then nothing is kept.
         """
-        message, raw = letter.message, letter.copies[0]
+        message = letter.message
         receipt = Receipt(message.id, message.recipients, message.created_at)
         arguments: list[Argument] = [message.project, message.id]
         arguments += [idempotency.key, idempotency.fingerprint] if idempotency else ["", b""]
-        arguments += [self._remember_s, RECEIPT.encode(receipt), MESSAGE.encode(message), raw]
+        arguments += [self._remember_s, RECEIPT.encode(receipt), MESSAGE.encode(message)]
         arguments += [
+            letter.common,
             _milliseconds(message.expires_at),
             _milliseconds(message.late_at) if message.late_at else "",
             _told_kind(message),
@@ -62,7 +63,7 @@ class Store:
         for index, recipient in enumerate(message.recipients):
             lane = MailLane(message.project, message.stream, recipient.domain)
             queued = message.event(index, EventType.QUEUED, message.created_at)
-            arguments += [lane.name, state, EVENT.encode(queued)]
+            arguments += [lane.name, state, EVENT.encode(queued), letter.own(index)]
         return _kept(receipt, await self._redis.keep(self._scripts.accept, *arguments))
 
     async def first_receipt(

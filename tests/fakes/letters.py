@@ -22,6 +22,7 @@ class Letter:
     project: ProjectId = PROJECT
     stream: Stream = Stream.TRANSACTIONAL
     content: bytes = b"Subject: hello\r\n\r\nhello\r\n"
+    is_merged: bool = False
     lives: timedelta = timedelta(hours=1)
     created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
@@ -38,8 +39,16 @@ class Letter:
             metadata={"order": "7"},
             created_at=self.created_at,
             expires_at=self.created_at + self.lives,
-            size_bytes=len(self.content),
+            size_bytes=max(map(len, self.copies)),
+            is_merged=self.is_merged,
         )
+
+    @property
+    def copies(self) -> tuple[bytes, ...]:
+        """The content for all, or for each with its address in front where each has a copy of its own."""
+        if not self.is_merged:
+            return (self.content,)
+        return tuple(f"To: {to}\r\n".encode() + self.content for to in self.to)
 
 
 def queued(message: Message) -> tuple[EventRecord, ...]:
@@ -53,5 +62,5 @@ async def keep(
 ) -> tuple[Message, Kept]:
     """Put a letter into the spool; return its message and the answer."""
     message = letter.message()
-    kept = await store.keep(messages.Letter(message, (letter.content,)), idempotency)
+    kept = await store.keep(messages.Letter(message, letter.copies), idempotency)
     return message, kept

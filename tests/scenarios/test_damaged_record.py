@@ -20,7 +20,7 @@ async def test_a_message_that_cannot_be_read_any_more_does_not_stop_the_others(
         damaged = await pillarbox.send("ann@example.org")
         await asyncio.wait_for(at_data.wait(), 30)
         with redis.Redis.from_url(pillarbox.valkey.url) as client:
-            client.hset(f"pillarbox:message:{damaged}", "m", b"\x02of a later version")
+            client.hset(f"pillarbox:message:{damaged}", "m", b"\xffof a later version")
         await pillarbox.lose_worker()
         await asyncio.sleep(3)  # until the claim's lease of 2 s has ended, and the clock has met it
         # A retry needs the clock, which has to do its other duties all the same.

@@ -1,7 +1,8 @@
 """What delivery reports tell, and what they must not.
 
-A recipient in Bcc is told of in a report of its own, and never to another recipient. That the reports go to whom
-the sender of the request named is not enough: `report_to` may be one of the recipients itself.
+A recipient in Bcc, or with a copy of its own, is told of in a report of its own, and never to another recipient.
+That the reports go to whom the sender of the request named is not enough: `report_to` may be one of the
+recipients itself.
 """
 
 from __future__ import annotations
@@ -49,11 +50,11 @@ def _as_heard(before: RecipientState, state: RecipientState) -> RecipientState:
 
 
 def subjects(notice: Notice) -> tuple[Subject, ...]:
-    """Return the reports to write: one on all recipients that everybody sees, and one on each in Bcc."""
+    """Return the reports to write: one on all recipients that everybody sees, and one on each that is hidden."""
     message = notice.message
     wanted = FAILED if _tells_failures(notice) else _OPEN
     told = {index: state for index, state in notice.states.items() if state.status in wanted}
-    hidden = [index for index in told if message.recipients[index].field is Field.BCC]
+    hidden = [index for index in told if _is_hidden(message, index)]
     seen = {index: state for index, state in told.items() if index not in hidden}
     found = [Subject(notice.member, seen)] if seen else []
     found += [
@@ -68,8 +69,13 @@ def _tells_failures(notice: Notice) -> bool:
     return not notice.member.endswith("/late")
 
 
+def _is_hidden(message: Message, index: int) -> bool:
+    """Tell whether the other recipients do not see this one."""
+    return message.is_merged or message.recipients[index].field is Field.BCC
+
+
 def _may_learn_of(message: Message, hidden: int) -> bool:
-    """Tell whether `report_to` may learn of a recipient in Bcc: the author may, and no other recipient."""
+    """Tell whether `report_to` may learn of a hidden recipient: the author may, and no other recipient."""
     reader = (message.report_to or "").casefold()
     others = [other.address for index, other in enumerate(message.recipients) if index != hidden]
     return reader == message.mail_from.casefold() or reader not in map(str.casefold, others)
@@ -80,5 +86,5 @@ def unspeakable(message: Message, subject: Subject) -> tuple[str, ...]:
     return tuple(
         recipient.address
         for index, recipient in enumerate(message.recipients)
-        if recipient.field is Field.BCC and index not in subject.states
+        if _is_hidden(message, index) and index not in subject.states
     )

@@ -55,7 +55,7 @@ class Reporter:
         report = DeliveryReport(
             message=told,
             states=tuple(sorted(subject.states.items())),
-            header=notice.header,
+            header=notice.header_for(min(subject.states)),
             sender=Mailbox(_NAME, Address(self.settings.reports.postmaster, domain)),
             mta=self.settings.delivery.ehlo_name.rstrip("."),
             id=f"{message.id.removeprefix('msg_')}@{domain}",

@@ -1,7 +1,8 @@
 -- Keep a whole message, or nothing: the message, its bytes, its places in the lanes, its first events and its
 -- idempotency record. ARGV: project, message id, idempotency key ('' for none), fingerprint, seconds to remember it,
--- receipt, message, bytes, end of its time (ms), when it is reported as late (ms, '' for never), type of its first
--- events ('' where no endpoint is told), then for each recipient: lane, state, event.
+-- receipt, message, bytes ('' where each recipient has its own), end of its time (ms), when it is reported as late (ms,
+-- '' for never), type of its first events ('' where no endpoint is told), then for each recipient: lane, state, event,
+-- bytes of its own ('' where there is one copy for all).
 -- Returns 'accepted' and the lanes to wake; 'replayed' and the first receipt; or 'conflict'.
 
 local project, id, key, fingerprint = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
@@ -16,9 +17,10 @@ if key ~= '' then
   if known[1] then return { 'conflict' } end
 end
 
-local FIRST, EACH = 12, 3 -- where the recipients begin, and how many values each has
+local FIRST, EACH = 12, 4 -- where the recipients begin, and how many values each has
 local now, wakes, lanes = now_ms(), {}, {}
-local message, fields, places = K.message .. id, { 'm', ARGV[7], 'raw', ARGV[8] }, {}
+local message, fields, places = K.message .. id, { 'm', ARGV[7] }, {}
+if ARGV[8] ~= '' then fields = { 'm', ARGV[7], 'raw', ARGV[8] } end
 for i = FIRST, #ARGV, EACH do
   local index = (i - FIRST) / EACH
   local lane = ARGV[i]
@@ -30,6 +32,7 @@ for i = FIRST, #ARGV, EACH do
   table.insert(places[lane], id .. '/' .. index)
   fields[#fields + 1] = 'r' .. index
   fields[#fields + 1] = ARGV[i + 1]
+  if ARGV[i + 3] ~= '' then call('HSET', message, 'raw' .. index, ARGV[i + 3]) end
 end
 fields[#fields + 1] = 'open'
 fields[#fields + 1] = (#ARGV - FIRST + 1) / EACH

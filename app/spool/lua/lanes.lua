@@ -16,7 +16,8 @@ local function next_members(lane, now)
 end
 
 -- What a worker needs of the members it holds; nil where their message is gone. `with_bytes` adds the bytes on the
--- wire.
+-- wire. Where a recipient has bytes of its own it shares them with nobody, and all but the first are taken out of
+-- `members`.
 local function load_members(lane, members, with_bytes)
   if kind_of(lane) == 'report' then return load_report(members[1]) end
   if kind_of(lane) == 'endpoint' then
@@ -25,6 +26,10 @@ local function load_members(lane, members, with_bytes)
   local fields = { 'm', with_bytes and 'raw' or 'm' }
   for _, member in ipairs(members) do fields[#fields + 1] = 'r' .. index_of(member) end
   local values = call('HMGET', K.message .. message_of(members[1]), unpack(fields))
+  if values[1] and not values[2] then
+    values = { values[1], call('HGET', K.message .. message_of(members[1]), 'raw' .. index_of(members[1])), values[3] }
+    for i = #members, 2, -1 do members[i] = nil end
+  end
   return values[1] and values or nil
 end
 
@@ -78,8 +83,8 @@ local function claim(lane, drain, wakes, now)
       schedule(lane)
       return false
     end
-    call('ZREM', K.due .. lane, unpack(members))
     local values = load_members(lane, members, true)
+    call('ZREM', K.due .. lane, unpack(members))
     if values then
       call('HINCRBY', K.drain .. drain, 'turn', 1)
       call('HSET', K.drain .. drain, 'members', table.concat(members, ' '))

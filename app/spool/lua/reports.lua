@@ -6,9 +6,9 @@ local function report_lane(project)
   return 'report/' .. project .. '/delivery'
 end
 
--- The header of a message, up to the empty line; nothing once its bytes are gone.
-local function head_of(message)
-  local raw = call('HGET', message, 'raw')
+-- The header of a message, or of the copy of one recipient, up to the empty line; nothing once those bytes are gone.
+local function head_of(message, copy)
+  local raw = call('HGET', message, copy or 'raw')
   local last = raw and string.find(raw, '\r\n\r\n', 1, true)
   return last and string.sub(raw, 1, last + 1) or ''
 end
@@ -28,6 +28,8 @@ local function report(id, member, index, state)
     call('HSET', notice, 'm', call('HGET', message, 'm'), 'head', head_of(message))
   end
   call('HSET', notice, 'r' .. index, state)
+  local own = head_of(message, 'raw' .. index)
+  if own ~= '' then call('HSET', notice, 'head' .. index, own) end
 end
 
 local function call_for_report(project, member, now, wakes)
@@ -37,7 +39,8 @@ local function call_for_report(project, member, now, wakes)
   if reserve(lane, now) then wakes[#wakes + 1] = lane end
 end
 
--- What there is to report, as names and values: `m`, `head` and `r<i>`; nil where there is nothing.
+-- What there is to report, as names and values: `m`, `head`, `r<i>`, and `head<i>` of those with a copy of their own;
+-- nil where there is nothing.
 local function load_report(member)
   local late = string.match(member, '^(.+)/late$')
   if not late then
@@ -46,11 +49,16 @@ local function load_report(member)
   end
   local message = K.message .. late
   local found, index = { 'm', call('HGET', message, 'm'), 'head', head_of(message) }, 0
+  local has_own_copies = found[4] == ''
   if not found[2] then return nil end
   local state = call('HGET', message, 'r0')
   while state do
     found[#found + 1] = 'r' .. index
     found[#found + 1] = state
+    if has_own_copies then
+      found[#found + 1] = 'head' .. index
+      found[#found + 1] = head_of(message, 'raw' .. index)
+    end
     index = index + 1
     state = call('HGET', message, 'r' .. index)
   end

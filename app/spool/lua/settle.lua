@@ -1,9 +1,10 @@
 -- Act on what became of a claim of mail, and claim the next one. ARGV: lane, drain, turn, go on ('1') or end ('0'),
 -- wait of the whole lane in ms ('' to leave it, '0' to clear it), attempt record ('' for none), seconds to keep a
 -- finished message, end of the message's time (ms), how the site did ('1' a mail went through, '0' it could not be
--- reached, '' nothing is to be said of it), how long the whole site shall rest by its own words (ms or ''), then for
--- each member: member, state, wait in ms ('' when final), event type ('' where no endpoint is told), event ('' where
--- there is no fact to tell), state to report by mail ('' for none).
+-- reached, '' nothing is to be said of it), how long the whole site shall rest by its own words (ms or ''), the name of
+-- the bytes ('raw', or 'raw<i>' where the only member has them alone), then for each member: member, state, wait in ms
+-- ('' when final), event type ('' where no endpoint is told), event ('' where there is no fact to tell), state to report
+-- by mail ('' for none).
 -- Returns 'fenced' when the claim is no longer this drain's; else 'settled', the lanes to wake, the next claim or
 -- false.
 
@@ -12,12 +13,12 @@ local place = standing(drain, turn)
 if place == 'settled' then return { 'settled', {}, current_claim(lane, drain) } end
 if place == 'fenced' then return { 'fenced' } end
 
-local project, wakes, id, notice = project_of(lane), {}, message_of(ARGV[11]), nil
-local message, expires = K.message .. id, tonumber(ARGV[8])
+local project, wakes, id, notice = project_of(lane), {}, message_of(ARGV[12]), nil
+local message, expires, copy, open = K.message .. id, tonumber(ARGV[8]), ARGV[11], nil
 if ARGV[6] ~= '' then
   call('HSET', message, 'a' .. call('HINCRBY', message, 'tries', 1), ARGV[6])
 end
-for i = 11, #ARGV, 6 do
+for i = 12, #ARGV, 6 do
   local member, wait = ARGV[i], ARGV[i + 2]
   call('HSET', message, 'r' .. index_of(member), ARGV[i + 1])
   if ARGV[i + 4] ~= '' then publish(project, id, ARGV[i + 3], ARGV[i + 4], now, wakes) end
@@ -26,7 +27,7 @@ for i = 11, #ARGV, 6 do
     report(id, notice, index_of(member), ARGV[i + 5])
   end
   if wait == '' then
-    call('HINCRBY', message, 'open', -1)
+    open = call('HINCRBY', message, 'open', -1)
   else
     local due = now + tonumber(wait)
     -- A worker whose clock is behind may not see that the time has ended: then too, no try follows at once.
@@ -34,11 +35,11 @@ for i = 11, #ARGV, 6 do
   end
 end
 if notice then call_for_report(project, notice, now, wakes) end
-if tonumber(call('HGET', message, 'open')) <= 0 then
-  call('HDEL', message, 'raw')
+if open and open <= 0 then
   call('EXPIRE', message, ARGV[7])
   call('ZREM', K.expiries, id)
 end
+if open and (open <= 0 or copy ~= 'raw') then call('HDEL', message, copy) end
 
 local site = call('HGET', K.drain .. drain, 'site')
 if ARGV[5] ~= '' and ARGV[5] ~= '0' then

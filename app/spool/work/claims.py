@@ -69,7 +69,7 @@ def parse_lane(name: str) -> Lane:
 
 @dataclass(frozen=True, slots=True)
 class MailClaim:
-    """Recipients of one message that one drain holds; `indexes` and `states` go together.
+    """Recipients of one message that get the same bytes, held by one drain; `indexes` and `states` go together.
 
     `failures` counts how often in a row no host of the lane could be reached. A claim that was taken
     over comes without the bytes; `doubted` are those of its indexes whose final dot may have been sent, where

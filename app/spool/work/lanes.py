@@ -159,6 +159,7 @@ class Lanes:
             round(claim.message.expires_at.timestamp() * 1000),
             "" if closing.site_worked is None else int(closing.site_worked),
             _milliseconds(closing.site_rest),
+            f"raw{claim.indexes[0]}" if claim.message.is_merged else "raw",
         ]
         for index, settlement in zip(claim.indexes, settlements, strict=True):
             event = settlement.event

@@ -6,8 +6,8 @@ Both are claimed and settled like everything that waits (`app.spool.work.lanes`)
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime
 
 from app.ids import DrainId, ProjectId
@@ -34,13 +34,19 @@ class ReportLane:
 class Notice:
     """What there is to report: a message, where some of its recipients (by index) stand, and its header.
 
-    `member` names it, and is the same however often it is claimed.
+    `member` names it, and is the same however often it is claimed. Recipients with a copy of their own have
+    its header in `own_headers`.
     """
 
     member: str
     message: Message
     states: Mapping[int, RecipientState]
     header: bytes
+    own_headers: Mapping[int, bytes] = field(default_factory=dict)
+
+    def header_for(self, index: int) -> bytes:
+        """Return the header of what the recipient at `index` was to get."""
+        return self.own_headers.get(index, self.header)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +128,16 @@ def report_claim(
 
 def _notice(member: str, values: Mapping[bytes, bytes]) -> Notice:
     found = {name.decode(): value for name, value in values.items()}
-    states = {int(name[1:]): STATE.decode(value) for name, value in found.items() if name[0] == "r"}
-    return Notice(member, MESSAGE.decode(found["m"]), states, found["head"])
+    states = {index: STATE.decode(value) for index, value in _numbered(found, "r")}
+    own = dict(_numbered(found, "head"))
+    return Notice(member, MESSAGE.decode(found["m"]), states, found["head"], own)
+
+
+def _numbered(found: Mapping[str, bytes], letter: str) -> Iterator[tuple[int, bytes]]:
+    for name, value in found.items():
+        number = name.removeprefix(letter)
+        if number != name and number:
+            yield int(number), value
 
 
 @dataclass(frozen=True, slots=True)

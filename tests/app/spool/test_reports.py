@@ -118,6 +118,49 @@ async def test_a_message_is_looked_at_again_when_it_would_be_late(spool: Spool) 
     assert told(notice) == {0: Status.QUEUED, 1: Status.QUEUED}
 
 
+async def keep_merged(spool: Spool, *to: str, late_in: timedelta) -> messages.Letter:
+    letter = Letter(to=to, is_merged=True)
+    late_at = datetime.now(UTC) + late_in
+    message = replace(letter.message(), report_to="ops@example.com", late_at=late_at)
+    kept = messages.Letter(message, letter.copies)
+    await spool.store.keep(kept, None)
+    return kept
+
+
+def head(copy: bytes) -> bytes:
+    return copy[: copy.index(b"\r\n\r\n") + 2]
+
+
+async def test_a_failure_waits_with_the_header_of_the_recipients_own_copy(spool: Spool) -> None:
+    letter = await keep_merged(
+        spool, "ann@example.org", "bob@example.org", late_in=timedelta(hours=4)
+    )
+    await fail(spool, await begin(spool))
+    await fail(spool, await begin(spool))
+    first = await report(spool)
+    second = (await spool.lanes.settle_report(first, None, GO_ON)).next_claim
+    assert isinstance(second, ReportClaim)
+    for index, claim in enumerate((first, second)):
+        assert told(claim.notice) == {index: Status.BOUNCED}
+        assert claim.notice.header_for(index) == head(letter.copies[index])
+
+
+async def test_lateness_is_told_with_the_header_of_each_copy_that_is_still_there(
+    spool: Spool,
+) -> None:
+    letter = await keep_merged(
+        spool, "ann@example.org", "bob@example.org", "cat@example.net", late_in=timedelta(0)
+    )
+    claim = await begin(spool)
+    await spool.lanes.settle(claim, became(claim, Status.DELIVERED), END)
+    notice = (await report(spool)).notice
+    assert set(told(notice)) == {0, 1, 2}
+    assert [notice.header_for(index) for index in range(3)] == [
+        b"",
+        *(head(copy) for copy in letter.copies[1:]),
+    ]
+
+
 async def test_before_it_is_late_nobody_looks(spool: Spool) -> None:
     await keep(spool)
     assert LANE.name not in await woken(spool)

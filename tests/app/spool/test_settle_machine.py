@@ -13,7 +13,7 @@ from hypothesis.stateful import invariant, precondition, rule, run_state_machine
 from app.events import EventType
 from app.ids import MessageId, new_drain_id
 from app.messages import TRANSITIONS, RecipientState, Status, Stream
-from app.spool.replies import as_int, as_text
+from app.spool.replies import as_bytes, as_int, as_list, as_text
 from app.spool.work.claims import MailClaim, MailLane
 from app.spool.work.lanes import Closing, Fenced, Settled, Settlement
 from tests.app.spool.machine import LEASE, SpoolMachine, members
@@ -51,14 +51,17 @@ class SettleMachine(SpoolMachine):
     def __init__(self, url: str) -> None:
         super().__init__(url)
         self.facts: dict[tuple[MessageId, int], list[Status]] = {}
+        self.letters: dict[MessageId, Letter] = {}
         self.busy: list[MailClaim] = []
         self.zombies: list[MailClaim] = []
 
-    @rule(to=st.lists(st.sampled_from(DOMAINS), min_size=1, max_size=4))
-    def mail_comes(self, to: list[str]) -> None:
+    @rule(to=st.lists(st.sampled_from(DOMAINS), min_size=1, max_size=4), is_merged=st.booleans())
+    def mail_comes(self, to: list[str], is_merged: bool) -> None:
         addresses = tuple(f"user{n}@{domain}" for n, domain in enumerate(to))
-        message, _ = self.do(keep(self.spool.store, Letter(to=addresses)))
+        letter = Letter(to=addresses, is_merged=is_merged)
+        message, _ = self.do(keep(self.spool.store, letter))
         self.facts |= {(message.id, index): [] for index in range(len(to))}
+        self.letters[message.id] = letter
 
     @rule(lane=st.sampled_from(LANES), is_repeated=st.booleans())
     def drain_begins(self, lane: MailLane, is_repeated: bool) -> None:
@@ -67,7 +70,7 @@ class SettleMachine(SpoolMachine):
         if is_repeated:
             assert self.do(self.spool.lanes.begin(lane, drain)) == held
         if isinstance(held, MailClaim):
-            self.busy.append(held)
+            self.begins_with(held)
 
     @precondition(lambda self: self.busy)
     @rule(
@@ -84,7 +87,7 @@ class SettleMachine(SpoolMachine):
         if is_repeated and settled.next_claim:
             self.repeat(held, settled)
         if isinstance(settled.next_claim, MailClaim):
-            self.busy.append(settled.next_claim)
+            self.begins_with(settled.next_claim)
 
     @precondition(lambda self: self.busy)
     @rule(which=st.integers(0), fates=st.lists(st.sampled_from(FACTS), min_size=1, max_size=3))
@@ -132,6 +135,15 @@ class SettleMachine(SpoolMachine):
             expected = len(told) + sum(map(len, told))
             assert [event.sequence for event in events] == list(range(1, expected + 1))
 
+    @invariant()
+    def bytes_are_kept_for_those_who_still_want_them_and_for_no_others(self) -> None:
+        for message, letter in self.letters.items():
+            places = range(len(letter.to))
+            wanted = [index for index in places if not ended(self.facts[message, index])]
+            own = {f"raw{index}": letter.copies[index] for index in wanted if letter.is_merged}
+            common = {"raw": letter.content} if wanted and not letter.is_merged else {}
+            assert self.do(self.raw_of(message)) == own | common
+
     def teardown(self) -> None:
         """See that all that was accepted ends, once."""
         self.clock_takes_over(settles=True)
@@ -144,6 +156,13 @@ class SettleMachine(SpoolMachine):
         assert not self.do(self.places())
         assert all(ended(facts) for facts in self.facts.values())
         super().teardown()
+
+    def begins_with(self, held: MailClaim) -> None:
+        """Carry a claim: its recipients are the ones that its bytes are for."""
+        letter = self.letters[held.message.id]
+        expected = letter.copies if letter.is_merged else letter.copies * len(letter.to)
+        assert {expected[index] for index in held.indexes} == {held.raw}
+        self.busy.append(held)
 
     def settle(self, held: MailClaim, fates: list[Status | None], goes_on: bool) -> Settled:
         settling = self.spool.lanes.settle(held, settlements(held, fates), Closing(goes_on))
@@ -179,6 +198,12 @@ class SettleMachine(SpoolMachine):
             held = await redis.call("HGET", redis.keys.drain + drain, "members")
             found += as_text(held or b"").split()
         return found
+
+    async def raw_of(self, message: MessageId) -> dict[str, bytes]:
+        redis = self.spool.redis
+        stored = as_list(await redis.call("HGETALL", redis.keys.message + message))
+        pairs = zip(map(as_text, stored[::2]), map(as_bytes, stored[1::2]), strict=True)
+        return {name: value for name, value in pairs if name.startswith("raw")}
 
     async def open_count(self, message: MessageId) -> int:
         return as_int(

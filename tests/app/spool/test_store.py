@@ -116,4 +116,4 @@ async def test_readiness_names_what_keeps_mail_from_being_safe(own_valkey: Valke
 
 def test_a_stored_form_of_a_later_version_is_refused_with_the_remedy() -> None:
     with pytest.raises(ValueError, match="upgrade"):
-        MESSAGE.decode(b"\x02anything")
+        MESSAGE.decode(b"\xffanything")

@@ -133,6 +133,23 @@ def test_another_recipient_is_not_told_of_one_in_bcc_but_the_author_is() -> None
     assert told_of(failed(told, state(Status.DELIVERED), BOUNCED)) == [{"eve@example.org"}]
 
 
+def test_recipients_with_copies_of_their_own_have_reports_of_their_own() -> None:
+    told = message("ann@example.org", "bob@example.org", is_merged=True)
+    notice = late(told, WAITING, WAITING)
+    assert told_of(notice) == [{"ann@example.org"}, {"bob@example.org"}]
+    assert [unspeakable(told, each) for each in subjects(notice)] == [
+        ("bob@example.org",),
+        ("ann@example.org",),
+    ]
+
+
+def test_one_with_a_copy_of_its_own_is_not_told_of_the_others() -> None:
+    told = message(
+        "ann@example.org", "bob@example.org", report_to="ann@example.org", is_merged=True
+    )
+    assert told_of(failed(told, BOUNCED, BOUNCED)) == [{"ann@example.org"}]
+
+
 ADDRESSES = st.sampled_from([f"{name}@example.org" for name in ("ann", "bob", "eve", "zoe")])
 
 

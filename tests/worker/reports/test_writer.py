@@ -77,6 +77,19 @@ async def test_a_report_wants_its_way_to_be_as_safe_as_that_of_its_message(
     assert (reread(raw).mail["TLS-Required"] == "No") == (wish is TlsWish.OPTIONAL)
 
 
+async def test_a_report_on_a_copy_of_ones_own_returns_the_header_of_that_copy(
+    spool: Spool, settings: Settings
+) -> None:
+    told = message("ann@example.org", "bob@example.org", is_merged=True)
+    own = {n: f"Message-ID: <{n}@example.com>\r\n".encode() for n in range(2)}
+    notice = replace(failed(told, BOUNCED, BOUNCED), own_headers=own)
+    answered = [
+        reread(reporter(spool, settings).written(notice, each).copies[0]).mail["In-Reply-To"]
+        for each in subjects(notice)
+    ]
+    assert answered == ["<0@example.com>", "<1@example.com>"]
+
+
 async def test_a_report_is_signed_by_the_domain_of_the_sender(
     spool: Spool, settings: Settings, tmp_path: Path
 ) -> None:

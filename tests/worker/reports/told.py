@@ -28,6 +28,7 @@ def message(
     bcc: Sequence[str] = (),
     report_to: str | None = "ops@example.com",
     mail_from: str = "sender@example.com",
+    is_merged: bool = False,
 ) -> Message:
     """Return a message that asks for reports."""
     written = Letter(to=to, created_at=ACCEPTED_AT, lives=timedelta(days=4)).message()
@@ -37,6 +38,7 @@ def message(
         recipients=(*written.recipients, *hidden),
         report_to=report_to,
         mail_from=mail_from,
+        is_merged=is_merged,
     )
 
 
