@@ -143,7 +143,7 @@ class _Attempt:
         self._open = tuple(range(len(envelope.recipients)))
         self._cancellations = _cancellations()
         self._peer: Peer | None = None
-        self._missed_a_host = False
+        self._waiting: set[tuple[int, Peer | None]] = set()
 
     @property
     def is_over(self) -> bool:
@@ -158,7 +158,7 @@ class _Attempt:
         waited = asyncio.get_running_loop().time() - self.started
         text = f"the hosts were too slow: no verdict within {waited:.0f} seconds"
         too_slow = Outcome(Verdict.UNREACHED, Category.NETWORK, None, text, self._peer)
-        self._note(tuple(Result(too_slow) for _ in self._open))
+        self._note(tuple(Result(too_slow, Next.ELSEWHERE) for _ in self._open))
 
     async def visit(self, host: Host) -> Trouble | None:
         """Try one host; return why there was no session with it, None where there was one."""
@@ -209,10 +209,11 @@ class _Attempt:
         return wants_more and len(self._open) < before and not self._is_cancelled()
 
     def _outcome(self, index: int) -> Outcome:
-        """Return what a recipient comes to: no bounce if a host that may not share it was not reached."""
+        """Return what a recipient comes to: no bounce while a host that may not share it may still take it."""
         outcome = self._outcomes.get(index, _UNTRIED)
         is_bounce = outcome.verdict is Verdict.BOUNCED
-        if is_bounce and self._missed_a_host and index in self._open:
+        may_wait = index in self._open and any(waiting == index for waiting, _ in self._waiting)
+        if is_bounce and may_wait:
             return replace(outcome, verdict=Verdict.DEFERRED)
         return outcome
 
@@ -226,7 +227,8 @@ class _Attempt:
         """Keep the results of the open recipients; tell whether this session should go on with some."""
         still_open: list[int] = []
         for index, result in zip(self._open, results, strict=True):
-            self._missed_a_host |= result.outcome.verdict in _MISSED
+            place = index, self._peer
+            (self._waiting.add if _may_take_it(result) else self._waiting.discard)(place)
             known = self._outcomes.get(index)
             if known is None or _weight(result.outcome) >= _weight(known):
                 self._outcomes[index] = result.outcome
@@ -238,6 +240,11 @@ class _Attempt:
     def _is_cancelled(self) -> bool:
         """Tell whether we were told to stop while the reply to a final dot was awaited."""
         return _cancellations() > self._cancellations
+
+
+def _may_take_it(result: Result) -> bool:
+    """Tell whether the host that this comes of may still take the mail, some other time."""
+    return result.outcome.verdict in _MISSED or result.outcome.verdict is Verdict.DEFERRED
 
 
 def _weight(outcome: Outcome) -> int:

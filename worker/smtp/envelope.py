@@ -38,11 +38,12 @@ class Envelope:
         return not self.message.isascii()
 
     def needs_utf8(self) -> bool:
-        """Tell whether an address or the header may only be sent where SMTPUTF8 is offered (RFC 6531 §3.2).
+        """Tell whether sender or header may only be sent where SMTPUTF8 is offered (RFC 6531 §3.2, §3.4).
 
-        A body in UTF-8 does not need it, and a domain has its A-labels.
+        Then all recipients need it; else only those whose own address does. A body in UTF-8 does not need it, and
+        a domain has its A-labels.
         """
-        if not all(address.isascii() for address in (self.mail_from, *self.recipients)):
+        if not self.mail_from.isascii():
             return True
         if self.message.isascii():
             return False

@@ -86,7 +86,8 @@ class _Transaction:
         self._dialogue = session.dialogue
         self._is_pipelined = session.features.pipelining
         self._results: list[Result | None] = [None] * len(envelope.recipients)
-        self._taken = range(len(envelope.recipients))[: session.features.most_recipients]
+        self._taken: Sequence[int] = self._speakable()[: session.features.most_recipients]
+        self._needs_utf8 = envelope.needs_utf8()
         self._accepted: list[int] = []
 
     def results(self) -> tuple[Result, ...]:
@@ -111,6 +112,9 @@ class _Transaction:
             unfit = self._outcome(Verdict.BOUNCED, Category.CONTENT, lack)
             self.fill(Result(unfit, Next.ELSEWHERE))
             return
+        self._set_aside()
+        if not self._taken:
+            return
         await self._reset()
         if not self._guard.stands():
             self._interrupt()
@@ -129,11 +133,28 @@ class _Transaction:
         size, most = len(envelope.message), self._session.features.most_bytes
         if most is not None and size > most:
             return f"5.3.4 the message has {size} bytes, and {host} takes at most {most}"
-        if not features.utf8 and envelope.needs_utf8():
-            return f"5.6.7 an address or header is not ASCII, and {host} does not offer SMTPUTF8"
+        if not features.utf8 and self._needs_utf8:
+            return f"5.6.7 an address in it is not ASCII, and {host} does not offer SMTPUTF8"
         if not features.eight_bits and envelope.has_eight_bits():
             return f"5.6.3 the message has 8-bit bytes, and {host} does not offer 8BITMIME"
         return ""
+
+    def _speakable(self) -> Sequence[int]:
+        """Return the recipients that can be named to this host."""
+        has_utf8 = self._session.features.utf8
+        addresses = enumerate(self._envelope.recipients)
+        return [index for index, each in addresses if has_utf8 or each.isascii()]
+
+    def _set_aside(self) -> None:
+        """Give those that cannot be named their result: it must cost nobody else the mail."""
+        host = self._session.peer.host
+        text = f"5.6.7 the address is not ASCII, and {host} does not offer SMTPUTF8"
+        unfit = Result(self._outcome(Verdict.BOUNCED, Category.CONTENT, text), Next.ELSEWHERE)
+        speakable = set(self._speakable())
+        self._results = [None if n in speakable else unfit for n in range(len(self._results))]
+
+    def _names_utf8(self) -> bool:
+        return not all(self._envelope.recipients[index].isascii() for index in self._taken)
 
     def _interrupt(self) -> None:
         self._dialogue.abort()
@@ -174,7 +195,7 @@ class _Transaction:
         features, envelope = self._session.features, self._envelope
         size = f" SIZE={len(envelope.message)}" if features.size else ""
         body = " BODY=8BITMIME" if envelope.has_eight_bits() else ""
-        utf8 = " SMTPUTF8" if envelope.needs_utf8() else ""
+        utf8 = " SMTPUTF8" if self._needs_utf8 or self._names_utf8() else ""
         # RFC 8689 §4.2.1: only under a policy that demands it, which the session was opened to fulfil.
         require = " REQUIRETLS" if self._session.host.policy.requires_extension else ""
         dsn = envelope.sender_parameters() if features.dsn else ""

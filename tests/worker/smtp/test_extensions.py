@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from app.events import Category
-from tests.fakes.smtp import Connection, SmtpServer, self_signed
-from tests.worker.smtp.parts import MESSAGE, client, envelope
+from tests.fakes.smtp import Connection, SmtpServer, hang, self_signed
+from tests.worker.smtp.parts import MESSAGE, SOON, client, envelope, settings
 from worker.outcomes.outcome import Verdict
 from worker.smtp.envelope import Envelope
 
@@ -124,6 +124,74 @@ async def test_a_host_that_takes_larger_messages_gets_the_mail(
     server.extensions = ["SIZE 10"]
     async with client() as sender:
         assert (await sender.outcome([server, second])).verdict is Verdict.DELIVERED
+
+
+@pytest.mark.parametrize("needs", NEEDS)
+@pytest.mark.parametrize("is_first", [False, True])
+async def test_what_a_host_lacks_is_no_bounce_while_another_only_asks_for_patience(
+    server: SmtpServer, second: SmtpServer, needs: str, is_first: bool
+) -> None:
+    server.extensions = ["PIPELINING"]
+    second.extensions.append("SMTPUTF8")
+    second.reply("MAIL", "451 4.3.2 Too busy")
+    hosts = [second, server] if is_first else [server, second]
+    async with client() as sender:
+        outcome = await sender.outcome(hosts, mail(needs))
+    assert outcome.verdict is Verdict.DEFERRED
+
+
+async def test_what_a_host_lacks_is_no_bounce_while_another_is_too_slow(
+    server: SmtpServer, second: SmtpServer
+) -> None:
+    server.extensions = ["PIPELINING"]
+    second.act("GREETING", hang)
+    async with client(settings(attempt=SOON)) as sender:
+        outcome = await sender.outcome([server, second], mail("SMTPUTF8 recipient"))
+    assert (outcome.verdict, outcome.text[:5]) == (Verdict.DEFERRED, "5.6.7")
+
+
+@pytest.mark.parametrize("most", [None, 1])
+@pytest.mark.parametrize("pipelining", [False, True])
+async def test_one_address_beyond_ascii_costs_the_others_nothing_where_it_cannot_be_named(
+    server: SmtpServer, most: int | None, pipelining: bool
+) -> None:
+    server.extensions = ["PIPELINING"] if pipelining else []
+    server.extensions += [f"LIMITS RCPTMAX={most}"] if most else []
+    wanted = envelope("ann@x.example", UTF8_ADDRESS, "bob@x.example")
+    async with client() as sender:
+        attempted = await sender.carry(server, wanted)
+        (alone,) = (await sender.carry(server, envelope(UTF8_ADDRESS))).outcomes
+    first, unfit, last = attempted.outcomes
+    assert first.verdict is last.verdict is Verdict.DELIVERED
+    assert (unfit.verdict, alone.verdict) == (Verdict.BOUNCED, Verdict.BOUNCED)
+    assert unfit.text == alone.text
+    assert unfit.text.startswith("5.6.7 the address is not ASCII")
+    named = [found.recipients for found in server.mails]
+    both = ("ann@x.example", "bob@x.example")
+    assert named == ([both] if most is None else [(each,) for each in both])
+    assert {found.parameters for found in server.mails} == {""}
+    assert len(server.sessions) == 1
+
+
+async def test_an_address_that_one_host_cannot_be_told_goes_to_another_alone(
+    server: SmtpServer, second: SmtpServer
+) -> None:
+    server.extensions = ["PIPELINING"]
+    second.extensions = ["SMTPUTF8"]
+    async with client() as sender:
+        attempted = await sender.carry([server, second], envelope("ann@x.example", UTF8_ADDRESS))
+    assert [outcome.verdict for outcome in attempted.outcomes] == [Verdict.DELIVERED] * 2
+    assert [found.recipients for found in server.mails] == [("ann@x.example",)]
+    assert [found.recipients[0].encode("latin-1").decode() for found in second.mails] == [
+        UTF8_ADDRESS
+    ]
+
+
+async def test_only_the_transaction_that_names_it_asks_for_utf8(server: SmtpServer) -> None:
+    server.extensions = ["SMTPUTF8", "LIMITS RCPTMAX=1"]
+    async with client() as sender:
+        await sender.carry(server, envelope("ann@x.example", UTF8_ADDRESS))
+    assert [found.parameters for found in server.mails] == ["", "SMTPUTF8"]
 
 
 @pytest.mark.parametrize("is_first", [False, True])
