@@ -1,8 +1,9 @@
 """Header fields as lines: encoding (RFC 2047), folding (RFC 5322 §2.2.3), dates.
 
-Each function writes one field of the mail that `compose` builds, as ASCII text that ends with CRLF.
-Values are checked again for line ends here, since whatever slipped through would become a header of
-its own.
+Each function writes one field of the mail that `compose` builds, as text that ends with CRLF. It is
+ASCII but for local parts of addresses that are not, which no encoded word may stand for (RFC 2047
+§5 (3), RFC 6532 §3.2). Values are checked again for line ends here, since whatever slipped through
+would become a header of its own.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from app.mail.address import Mailbox
 from app.mail.headers import MAX_WORD, check_text, is_structured
 from app.mail.words import encode_words
 
-# What lines with encoded words may have (RFC 2047 §2); others might have 78.
+# Characters of lines with encoded words (RFC 2047 §2); others might have 78 (RFC 6532 §3.4).
 _MAX_LINE = 76
 _MAX_QUOTED = 62
 

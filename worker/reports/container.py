@@ -24,9 +24,9 @@ def prose(text: str) -> Part:
 
 
 def report_mail(fields: str, report_type: str, parts: Sequence[Part]) -> bytes:
-    """Return a mail with these header fields (each with its CRLF) and parts; lines end in CRLF, all is 7-bit.
+    """Return a mail with these header fields (each with its CRLF) and parts; lines end in CRLF, bodies are 7-bit.
 
-    `report_type` is the subtype of the second part.
+    `report_type` is the subtype of the second part. Addresses beyond ASCII stand in `fields` as UTF-8 (RFC 6532).
     """
     sections = [_section(part) for part in parts]
     # Nothing can hold the digest of itself.
@@ -37,7 +37,7 @@ def report_mail(fields: str, report_type: str, parts: Sequence[Part]) -> bytes:
     )
     separator = f"--{boundary}\r\n".encode("ascii")
     ends = f"--{boundary}--\r\n".encode("ascii")
-    return b"".join([head.encode("ascii"), *[separator + each for each in sections], ends])
+    return b"".join([head.encode(), *[separator + each for each in sections], ends])
 
 
 def _section(part: Part) -> bytes:

@@ -2,7 +2,8 @@
 
 `accept` calls `compose` once per message, signs what it returns, and stores it; nothing changes it
 afterwards. All lines are 7-bit and end with CRLF, so that the signed bytes are the bytes on the
-wire whatever the receiver supports.
+wire whatever the receiver supports. Only an address with a local part beyond ASCII stands in the
+header as UTF-8 (RFC 6532), since no encoded word may stand for it: such mail needs SMTPUTF8.
 """
 
 from __future__ import annotations
@@ -30,13 +31,15 @@ class _Entity:
 
 
 def compose(content: Content, boundary_seed: str) -> bytes:
-    """Return the mail: CRLF, 7-bit, lines of at most 78 octets, 998 where a word cannot be cut.
+    """Return the mail: CRLF, 7-bit but for addresses, lines of at most 78 characters.
+
+    Where a word cannot be cut they have 998 octets at most.
 
     The same content and seed give the same bytes. Boundaries derive from the seed, and none
     occurs inside the parts that it separates.
     """
     root = _root(content, _boundaries(boundary_seed))
-    head = f"{_message_fields(content)}MIME-Version: 1.0\r\n{root.fields}\r\n".encode("ascii")
+    head = f"{_message_fields(content)}MIME-Version: 1.0\r\n{root.fields}\r\n".encode()
     message = b"".join([head, *root.body])
     return message if message.endswith(b"\r\n") else message + b"\r\n"
 

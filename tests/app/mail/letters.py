@@ -73,6 +73,14 @@ attachments = st.builds(
     content_id=st.none(),
 )
 mailboxes = st.builds(Mailbox, names, st.just(Address("o'hara+tag", "xn--bcher-kva.example")))
+# Local parts beyond ASCII, up to the 64 octets of the longest.
+utf8_mailboxes = st.builds(
+    Mailbox,
+    names,
+    st.text(st.sampled_from("äßłωжשمहไ漢한🎉a9+_-"), min_size=1, max_size=15).map(
+        lambda text: Address(f"ü{text}", "xn--bcher-kva.example")
+    ),
+)
 letters = st.builds(
     lambda sender, others, subject, bodies, files: replace(
         LETTER,

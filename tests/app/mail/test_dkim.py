@@ -20,10 +20,11 @@ from cryptography.hazmat.primitives.serialization import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.mail.address import Mailbox
 from app.mail.dkim import Algorithm, DkimKeyError, generate_pem, load_key, public_record, sign
 from app.mail.mime.compose import compose
 from app.mail.mime.content import Content
-from tests.app.mail.letters import LETTER, letters
+from tests.app.mail.letters import LETTER, letters, utf8_mailboxes
 from tests.app.mail.verifiers import OPENDKIM, dkimpy_accepts, opendkim_results
 
 RSA = load_key(generate_pem(Algorithm.RSA), "example.com", "rsa2026")
@@ -75,6 +76,21 @@ def test_opendkim_accepts_both_signatures_of_any_letter(batch: list[Content]) ->
     with TemporaryDirectory() as folder:
         results = opendkim_results([signed(letter) for letter in batch], RECORDS, Path(folder))
     assert results == [{"rsa2026": "pass", "ed2026": "pass"}] * len(batch)
+
+
+@given(st.lists(utf8_mailboxes, min_size=3, max_size=3))
+@settings(max_examples=25)
+def test_addresses_beyond_ascii_are_signed_as_the_octets_that_they_are(
+    boxes: list[Mailbox],
+) -> None:
+    sender, *others = boxes
+    message = signed(replace(LETTER, sender=sender, to=tuple(others), reply_to=(sender,)))
+    assert message.count(str(sender.address).encode()) >= 2
+    assert both_accept([message]) == [True]
+    # RFC 8616 §4: domain and selector are A-labels.
+    places = [(tags["d"], tags["s"]) for tags in signature_tags(message)]
+    assert places == [("example.com", "rsa2026"), ("example.com", "ed2026")]
+    assert both_accept([message.replace("ü".encode(), b"u", 1)]) == [False]
 
 
 HEAD = b"From: a@example.com\r\nSubject:   spaces\t and\r\n \t folds  \r\nX-Empty:\r\n\r\n"

@@ -5,21 +5,30 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
-from email import message_from_bytes
+from email import message_from_bytes, message_from_string
 from email.header import decode_header, make_header
 from email.message import EmailMessage
-from email.policy import compat32
+from email.policy import SMTPUTF8, compat32
 from email.utils import getaddresses
 
 import pytest
 from hypothesis import example, given
+from hypothesis import strategies as st
 
 from app.mail.address import Address, Mailbox, parse_mailbox
 from app.mail.fields import date_field, mailbox_field, text_field
 from app.mail.headers import HeaderError
 from app.mail.mime.compose import compose
 from app.mail.mime.content import Content
-from tests.app.mail.letters import LETTER, RECIPIENT, SCRIPTS, header_texts, names, reread
+from tests.app.mail.letters import (
+    LETTER,
+    RECIPIENT,
+    SCRIPTS,
+    header_texts,
+    names,
+    reread,
+    utf8_mailboxes,
+)
 
 ENCODED_WORD = re.compile(r"=\?utf-8\?[bq]\?[!->@-~]*\?=")
 
@@ -140,6 +149,41 @@ def test_many_recipients_are_folded_between_addresses() -> None:
     assert [address.addr_spec for address in read] == [
         str(mailbox.address) for mailbox in mailboxes
     ]
+
+
+@given(st.lists(utf8_mailboxes, min_size=1, max_size=6))
+@example([Mailbox("", Address("漢" * 21, f"{'a' * 63}.{'b' * 63}.{'c' * 57}.example"))] * 3)
+def test_addresses_beyond_ascii_stand_in_utf8_beside_names_in_encoded_words(
+    boxes: list[Mailbox],
+) -> None:
+    field = mailbox_field("To", boxes)
+    wire = getaddresses([field.removeprefix("To:").replace("\r\n", "")])
+    assert [(str(make_header(decode_header(name))), each) for name, each in wire] == [
+        (box.name, str(box.address)) for box in boxes
+    ]
+    for line in field.split("\r\n"):
+        # RFC 6532 §3.4: the SHOULD counts characters, the MUST octets.
+        assert len(line) <= 78 or line.removeprefix("To:").strip(" ,<>") in {
+            str(box.address) for box in boxes
+        }
+        assert len(line.encode()) <= 998
+    for box in boxes:
+        field = field.replace(str(box.address), "")
+    assert field.isascii()
+
+
+@given(utf8_mailboxes)
+def test_an_address_beyond_ascii_is_never_an_encoded_word(box: Mailbox) -> None:
+    letter = replace(LETTER, sender=box, to=(box, RECIPIENT), cc=(box,), reply_to=(box,))
+    octets = compose(letter, "seed")
+    head, _, body = octets.partition(b"\r\n\r\n")
+    assert body.isascii()
+    message = message_from_string(octets.decode(), policy=SMTPUTF8)
+    for name in ("From", "To", "Cc", "Reply-To"):
+        assert message[name].addresses[0].addr_spec == str(box.address)
+    assert head.count(str(box.address).encode()) == 4
+    # All but the four fields with addresses is ASCII as ever.
+    assert head.replace(str(box.address).encode(), b"").isascii()
 
 
 def test_fields_with_a_grammar_are_folded_but_never_encoded() -> None:

@@ -195,6 +195,16 @@ def test_a_header_beyond_ascii_comes_back_as_such() -> None:
     assert decoded(raw, b"message/global-headers") == header.decode()
 
 
+def test_a_report_to_an_address_beyond_ascii_names_it_in_its_header_alone() -> None:
+    told = report(state(Status.BOUNCED))
+    reader = "jörg@example.com"
+    raw = compose_report(replace(told, message=replace(told.message, report_to=reader)))
+    head, _, body = raw.partition(b"\r\n\r\n")
+    assert f"To: {reader}\r\n".encode() in head
+    assert body.isascii()
+    assert reread(raw.replace(reader.encode(), b"ops@example.com")).mail["To"] == "ops@example.com"
+
+
 @given(text=st.text(st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"]), max_size=MAX_TEXT))
 def test_whatever_a_receiver_says_stays_inside_its_field(text: str) -> None:
     raw = compose_report(report(state(Status.BOUNCED, Reply(550, "5.1.1", text))))
