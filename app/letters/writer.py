@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from app.errors import FieldError, InvalidRequest, TooLarge
 from app.letters.drafts import Draft
 from app.mail.dkim import SigningKey, sign
-from app.mail.headers import HeaderError
 from app.mail.mime.compose import compose
-from app.mail.mime.content import Content, ContentError
+from app.mail.mime.content import Content
+from app.mail.refusal import Refusal
 from app.messages import Letter, Message, TlsWish
 from app.projects.keyring import Keyring
 from app.settings import Settings
@@ -34,7 +34,7 @@ class Writer:
                 raw = await asyncio.to_thread(_write, draft, message, keys)
             else:
                 raw = _write(draft, message, keys)
-        except (ContentError, HeaderError) as error:
+        except Refusal as error:
             raise InvalidRequest((FieldError("", "invalid_content", error.reason),)) from error
         self._check_size(raw)
         return Letter(replace(message, size_bytes=len(raw)), (raw,))

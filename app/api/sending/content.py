@@ -20,7 +20,8 @@ from app.api.pointers import pointer
 from app.api.sending.parts import AttachmentIn, HeaderFields
 from app.errors import FieldError
 from app.mail.headers import HeaderError, check_header, is_structured
-from app.mail.mime.content import Attachment, ContentError
+from app.mail.mime.content import Attachment
+from app.mail.refusal import Refusal
 from app.settings import Settings
 
 
@@ -75,7 +76,7 @@ def read_attachments(items: list[AttachmentIn]) -> Iterator[Attachment | FieldEr
         seen |= {item.content_id} if item.content_id else set()
         try:
             yield item.to_attachment()
-        except ContentError as error:
+        except Refusal as error:
             yield FieldError(f"/attachments/{number}", "invalid_attachment", error.reason)
 
 

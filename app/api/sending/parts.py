@@ -16,7 +16,8 @@ from app.api.fields import (
     refuse,
 )
 from app.mail.headers import MAX_VALUE
-from app.mail.mime.content import MAX_CONTENT_TYPE, MAX_FILENAME, Attachment
+from app.mail.mime.content import MAX_CONTENT_TYPE, Attachment
+from app.mail.mime.filenames import MAX_FILENAME
 
 _OCTETS = "application/octet-stream"
 # Without files of the machine, so that every machine guesses alike.
@@ -78,6 +79,6 @@ class AttachmentIn(WireModel):
     )
 
     def to_attachment(self) -> Attachment:
-        """Return the domain's value. Raises ContentError."""
+        """Return the domain's value. Raises ContentError or FilenameError."""
         kind = self.content_type or _TYPES.guess_type(self.filename)[0] or _OCTETS
         return Attachment(self.filename, kind, self.content, self.content_id)

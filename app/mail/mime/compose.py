@@ -8,18 +8,28 @@ header as UTF-8 (RFC 6532), since no encoded word may stand for it: such mail ne
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from html import unescape
 from itertools import chain, count
 
 from app.mail.fields import date_field, mailbox_field, text_field
 from app.mail.mime.content import Attachment, Content
+from app.mail.mime.invitation import Invitation
 from app.mail.mime.parameters import filename_parameter, name_parameter
-from app.mail.mime.transfer import Body, encode_octets, encode_text
+from app.mail.mime.transfer import (
+    Body,
+    canonical_octets,
+    encode_message,
+    encode_octets,
+    encode_text,
+)
 
 # RFC 6854 §1 lets To name nobody, and mail without any To is often taken for spam.
 _NOBODY = "To: undisclosed-recipients:;\r\n"
+_PERCENT = re.compile("%([2-7][0-9A-Fa-f])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,32 +74,70 @@ def _message_fields(content: Content) -> str:
 
 def _root(content: Content, boundaries: Iterator[bytes]) -> _Entity:
     """Arrange mixed(alternative(text, related(html, images)), files), less levels of one part."""
-    has_html = content.html is not None
-    images = [part for part in content.attachments if has_html and part.content_id]
-    files = [part for part in content.attachments if not (has_html and part.content_id)]
-    bodies: list[_Entity] = []
-    if content.text is not None:
-        bodies.append(_text("plain", content.text))
-    if content.html is not None:
-        html = [_text("html", content.html), *map(_attachment, images)]
-        bodies.append(_multipart('related; type="text/html"', html, boundaries))
+    images = _images(content)
+    shown = {image.content_id for image in images}
+    others = [part for part in content.attachments if part.content_id not in shown]
+    files = [_attachment(part, "attachment") for part in others]
+    bodies = _alternatives(content, images, boundaries)
+    if content.invitation:
+        files.append(_invited_file(content.invitation))
     if not bodies and not files:
         bodies.append(_text("plain", ""))
     parts = [_multipart("alternative", bodies, boundaries)] if bodies else []
-    return _multipart("mixed", [*parts, *map(_attachment, files)], boundaries)
+    return _multipart("mixed", [*parts, *files], boundaries)
 
 
-def _text(subtype: str, text: str) -> _Entity:
-    return _leaf(f"text/{subtype}; charset=utf-8", "", encode_text(text))
+def _alternatives(
+    content: Content, images: Sequence[Attachment], boundaries: Iterator[bytes]
+) -> list[_Entity]:
+    """Return the bodies, of which readers show the last that they know (RFC 2046 §5.1.4).
+
+    AMP goes before the HTML all the same: some readers take the last part whatever it is.
+    """
+    bodies: list[_Entity] = []
+    if content.text is not None:
+        bodies.append(_text("plain", content.text))
+    if content.amp is not None:
+        bodies.append(_text("x-amp-html", content.amp))
+    if content.html is not None:
+        shown = [_attachment(image, "inline") for image in images]
+        html = [_text("html", content.html), *shown]
+        bodies.append(_multipart('related; type="text/html"', html, boundaries))
+    if content.invitation:
+        method = content.invitation.method
+        bodies.append(_text("calendar", content.invitation.content, f"; method={method}"))
+    return bodies
 
 
-def _attachment(attachment: Attachment) -> _Entity:
-    disposition = "attachment" if attachment.content_id is None else "inline"
+def _images(content: Content) -> list[Attachment]:
+    """Return the attachments that the HTML names (RFC 2392): readers hide others that have a content id."""
+    named = [part for part in content.attachments if part.content_id]
+    if not named or content.html is None:
+        return []
+    html = _PERCENT.sub(lambda found: chr(int(found[1], 16)), unescape(content.html)).lower()
+    return [part for part in named if f"cid:{part.content_id}".lower() in html]
+
+
+def _text(subtype: str, text: str, parameters: str = "") -> _Entity:
+    return _leaf(f"text/{subtype}; charset=utf-8{parameters}", "", encode_text(text))
+
+
+def _attachment(attachment: Attachment, disposition: str) -> _Entity:
     fields = f"Content-Disposition: {disposition}{filename_parameter(attachment.filename)}\r\n"
-    if attachment.content_id is not None:
+    if disposition == "inline":
         fields += f"Content-ID: <{attachment.content_id}>\r\n"
-    content_type = f"{attachment.content_type}{name_parameter(attachment.filename)}"
-    return _leaf(content_type, fields, encode_octets(attachment.content))
+    content_type, body = attachment.content_type, None
+    if content_type.lower() == "message/rfc822":
+        body = encode_message(attachment.content)
+        content_type = content_type if body else "application/octet-stream"
+    content_type += name_parameter(attachment.filename)
+    return _leaf(content_type, fields, body or encode_octets(attachment.content))
+
+
+def _invited_file(invitation: Invitation) -> _Entity:
+    """Return the invitation once more, as Google's calendar attaches it."""
+    octets = canonical_octets(invitation.content)
+    return _attachment(Attachment(invitation.filename, "application/ics", octets), "attachment")
 
 
 def _leaf(content_type: str, fields: str, body: Body) -> _Entity:

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from app.mail.address import Mailbox
-from app.mail.characters import forbidden, is_encodable
+from app.mail.characters import is_encodable
 from app.mail.headers import check_headers, check_message_id, check_text
+from app.mail.mime.filenames import check_filename
+from app.mail.mime.invitation import Invitation
 from app.mail.refusal import Refusal
 
-MAX_FILENAME = 255
-"""Characters of a file name."""
 MAX_CONTENT_TYPE = 255
 """Characters of a media type with its parameters."""
 
@@ -28,6 +28,11 @@ _NAME_PARAMETER = re.compile(r"; ?name[*=]", re.IGNORECASE)
 _CONTENT_ID = re.compile(r"[!-;=?-~]{1,255}")
 # Their bodies have parts or headers of their own, and must not be base64 (RFC 2046 §5).
 _COMPOSITE = frozenset({"message", "multipart"})
+# AMP readers look for exactly this before they look at anything else.
+_AMP = re.compile(
+    r"\s*(?:<!--.*?-->\s*)*<!doctype\s+html\s*>\s*<html\s(?:[^>]*\s)?(?:⚡\ufe0f?4email|amp4email)[\s=>]",
+    re.IGNORECASE | re.DOTALL,
+)
 
 
 class ContentError(Refusal):
@@ -36,7 +41,10 @@ class ContentError(Refusal):
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A file; with a content id (without <>) it is shown inside the HTML. Raises ContentError."""
+    """A file; where the HTML names its content id (without <>) it is shown there.
+
+    A `message/rfc822` is a mail that is passed on. Raises ContentError or FilenameError.
+    """
 
     filename: str
     content_type: str
@@ -44,7 +52,7 @@ class Attachment:
     content_id: str | None = None
 
     def __post_init__(self) -> None:
-        _check_filename(self.filename)
+        check_filename(self.filename)
         _check_content_type(self.content_type)
         if self.content_id is not None and _CONTENT_ID.fullmatch(self.content_id) is None:
             raise ContentError(
@@ -56,6 +64,7 @@ class Attachment:
 class Content:
     """All that becomes bytes; `message_id` is without <>. Raises ContentError or HeaderError.
 
+    `amp` is shown instead of `html` by readers that know AMP, and never stands without it.
     `is_tls_optional` asks each server on the way to deliver rather than insist on TLS (RFC 8689 §3).
     """
 
@@ -71,6 +80,8 @@ class Content:
     date: datetime
     message_id: str
     is_tls_optional: bool = False
+    amp: str | None = field(default=None, repr=False)
+    invitation: Invitation | None = None
 
     def __post_init__(self) -> None:
         check_text(self.subject)
@@ -81,18 +92,24 @@ class Content:
         for text in (self.text, self.html):
             if text is not None and not is_encodable(text):
                 raise ContentError("The text holds a lone surrogate: send well-formed Unicode.")
+        if self.amp is not None:
+            check_amp(self.amp)
+            if self.html is None:
+                raise ContentError("AMP is shown by few readers: give the others html too.")
         inline = [attachment.content_id for attachment in self.attachments if attachment.content_id]
         if len(set(inline)) < len(inline):
             raise ContentError("Two attachments have the same content id: give each its own.")
 
 
-def _check_filename(filename: str) -> None:
-    if len(filename) > MAX_FILENAME or not filename.strip():
+def check_amp(text: str) -> None:
+    """Raise ContentError unless `text` starts as AMP readers demand."""
+    if not is_encodable(text):
+        raise ContentError("The AMP holds a lone surrogate: send well-formed Unicode.")
+    if _AMP.match(text) is None:
         raise ContentError(
-            f"The file name must have 1 to {MAX_FILENAME} characters, not only spaces."
+            "AMP must start with <!doctype html><html ⚡4email>, or amp4email instead of ⚡4email: "
+            "else every reader shows the html."
         )
-    if found := forbidden(filename):
-        raise ContentError(f"The file name holds {found}: remove it.")
 
 
 def _check_content_type(content_type: str) -> None:
@@ -103,9 +120,9 @@ def _check_content_type(content_type: str) -> None:
         raise ContentError(
             "The content type must have the form type/subtype, such as application/pdf."
         )
-    if media_type.group(1).lower() in _COMPOSITE:
+    if media_type.group(1).lower() in _COMPOSITE and content_type.lower() != "message/rfc822":
         raise ContentError(
-            "Attachments of type message or multipart are not sent: use application/octet-stream."
+            "Of the types message and multipart only message/rfc822 is sent: use application/octet-stream."
         )
     if _NAME_PARAMETER.search(media_type.group(2)):
         raise ContentError("The content type names the file: give its name as file name instead.")

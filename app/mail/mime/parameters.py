@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from app.mail.mime.filenames import safe_filename
 from app.mail.words import MAX_WORD, encode_words
 
 _MAX_PLAIN = 60
@@ -22,6 +23,7 @@ _PERCENT = tuple(chr(octet) if octet in _ATTRIBUTE else f"%{octet:02X}" for octe
 
 def filename_parameter(filename: str) -> str:
     """Return the `filename` parameters of Content-Disposition, each on a line of its own."""
+    filename = safe_filename(filename)
     if _is_plain(filename):
         return f';\r\n filename="{filename}"'
     sections = _sections("".join([_PERCENT[octet] for octet in filename.encode()]))
@@ -33,6 +35,7 @@ def filename_parameter(filename: str) -> str:
 
 def name_parameter(filename: str) -> str:
     """Return the `name` parameter of Content-Type for the same file."""
+    filename = safe_filename(filename)
     if _is_plain(filename):
         return f';\r\n name="{filename}"'
     first_room = MAX_WORD - len(' name="";')

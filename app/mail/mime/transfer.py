@@ -16,6 +16,8 @@ _PLAIN = bytes([0x09, 0x0A, *range(0x20, 0x7F)])
 _LITERAL = _PLAIN.replace(b"=", b"")
 # b2a_qp of CPython does not count how white space grows that it encodes at the end of a line.
 _OVERLONG = re.compile(rb"([^\n]{74,75})(=[0-9A-F]{2})(?=\n|\Z)")
+_MAX_OCTETS = 998
+_FIELD = re.compile(rb"[!-9;-~]+[ \t]*:")
 _FROM_LINE = re.compile(rb"(?m)^From ")
 
 
@@ -29,15 +31,18 @@ class Body:
 
 def encode_text(text: str) -> Body:
     """Encode text, every line end made CRLF: 7bit if possible, else the shorter encoding."""
-    if "\r" in text:
-        text = text.replace("\r\n", "\n").replace("\r", "\n")
-    octets = text.encode()
+    octets = _with_newlines(text).encode()
     if _is_plain(octets):
         return Body("7bit", octets.replace(b"\n", b"\r\n"))
     # Quoted-printable makes three octets of each of these, base64 four of any three.
     if len(octets.translate(None, _LITERAL)) * 6 > len(octets):
         return encode_octets(octets.replace(b"\n", b"\r\n"))
     return Body("quoted-printable", _quote(octets).replace(b"\n", b"\r\n"))
+
+
+def canonical_octets(text: str) -> bytes:
+    """Return text as UTF-8, every line end made CRLF."""
+    return _with_newlines(text).replace("\n", "\r\n").encode()
 
 
 def encode_octets(octets: bytes) -> Body:
@@ -47,6 +52,24 @@ def encode_octets(octets: bytes) -> Body:
         encoded[start : start + _MAX_ENCODED] for start in range(0, len(encoded), _MAX_ENCODED)
     ]
     return Body("base64", b"\r\n".join(lines))
+
+
+def encode_message(octets: bytes) -> Body | None:
+    """Encode a whole mail as the 7bit that a message/rfc822 has to be (RFC 2046 §5.2.1).
+
+    Its line ends become CRLF, as they were when it was sent. None where it cannot go like this: it holds
+    octets above 127, NUL, lines of more than 998 octets or mixed line ends, or does not start with a header.
+    """
+    if b"\r" not in octets:
+        octets = octets.replace(b"\n", b"\r\n")
+    lines = octets.split(b"\r\n")
+    is_clean = octets.isascii() and b"\0" not in octets and max(map(len, lines)) <= _MAX_OCTETS
+    has_strays = octets.count(b"\r") + octets.count(b"\n") > 2 * (len(lines) - 1)
+    return Body("7bit", octets) if is_clean and not has_strays and _FIELD.match(octets) else None
+
+
+def _with_newlines(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
 
 
 def _is_plain(octets: bytes) -> bool:

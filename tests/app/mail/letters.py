@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from app.mail.address import Address, Mailbox
 from app.mail.mime.compose import compose
 from app.mail.mime.content import Attachment, Content
+from app.mail.mime.filenames import FilenameError, check_filename, safe_filename
 
 SENDER = Mailbox("", Address("shop", "example.com"))
 RECIPIENT = Mailbox("", Address("jane", "example.net"))
@@ -48,10 +49,22 @@ header_texts = st.one_of(
     st.just("=?utf-8?q?already=20encoded?="),
 )
 names = header_texts.map(lambda text: text[:300])
-# The readers strip quotation marks and angle brackets around the whole name.
-filenames = header_texts.map(lambda text: text[:255]).filter(
-    lambda text: text.strip() and unquote(text.strip()) == text.strip()
-)
+
+
+def is_filename(text: str) -> bool:
+    """Tell whether `text` can name a file, and readers take it as it is.
+
+    They strip white space of any kind, and quotation marks and angle brackets around the whole name.
+    """
+    name = safe_filename(text)
+    try:
+        check_filename(text)
+    except FilenameError:
+        return False
+    return unquote(name) == name == name.strip()
+
+
+filenames = header_texts.map(lambda text: text[:255]).filter(is_filename)
 body_texts = st.one_of(
     st.text(max_size=300),
     st.text(st.sampled_from("a .\t=-\r\nä"), max_size=300),

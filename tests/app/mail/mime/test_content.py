@@ -8,6 +8,7 @@ import pytest
 
 from app.mail.headers import HeaderError
 from app.mail.mime.content import Attachment, ContentError
+from app.mail.mime.filenames import FilenameError
 from tests.app.mail.letters import LETTER
 
 CONTROLS = [chr(code) for code in [*range(0x20), 0x7F]] + ["\udc80"]
@@ -24,7 +25,7 @@ def test_no_control_character_gets_into_any_field_that_becomes_a_header(control:
         replace(LETTER, headers=((hostile, "a"),))
     with pytest.raises(HeaderError):
         replace(LETTER, message_id=f"{hostile}@example.com")
-    with pytest.raises(ContentError):
+    with pytest.raises(FilenameError):
         Attachment(hostile, "text/plain", b"")
     with pytest.raises(ContentError):
         Attachment("a", f"text/{hostile}", b"")
@@ -63,7 +64,9 @@ def test_media_types_with_parameters_are_taken(content_type: str) -> None:
         "text/plain; a=ü",
         'text/plain; a="b',
         "multipart/mixed",
-        "Message/RFC822",
+        "message/partial",
+        "message/delivery-status",
+        "message/rfc822; charset=utf-8",
         "text/plain; name=x",
         'text/plain; NAME="x"',
         "text/plain;name*=x",
@@ -81,9 +84,9 @@ def test_malformed_content_ids_are_refused(content_id: str) -> None:
         Attachment("a", "image/png", b"", content_id=content_id)
 
 
-@pytest.mark.parametrize("filename", ["", " ", "a" * 256])
+@pytest.mark.parametrize("filename", ["", " ", "a" * 256, ".", "..", ". .", "   ..."])
 def test_file_names_have_a_length(filename: str) -> None:
-    with pytest.raises(ContentError, match="1 to 255"):
+    with pytest.raises(FilenameError, match="1 to 255"):
         Attachment(filename, "image/png", b"")
 
 
