@@ -76,6 +76,11 @@ def _line(value: str) -> str:
     return value
 
 
+def line_of(value: object) -> str:
+    """Return a string that may stand in one line, for fields that read their text themselves."""
+    return _line(_string(value))
+
+
 def _prose(value: str) -> str:
     if "\0" in _well_formed(value):
         raise refuse("control_character", "holds the control character U+0000: remove it")
@@ -90,14 +95,14 @@ def _word(value: str) -> str:
 
 def _address(value: object) -> Address:
     try:
-        return parse_address(_line(_string(value)))
+        return parse_address(line_of(value))
     except AddressError as error:
         raise refuse("invalid_address", error.reason) from error
 
 
 def _mailbox(value: object) -> Mailbox:
     try:
-        return parse_mailbox(_line(_string(value)))
+        return parse_mailbox(line_of(value))
     except AddressError as error:
         raise refuse("invalid_address", error.reason) from error
 

@@ -8,6 +8,8 @@ from datetime import datetime
 
 from app.mail.address import Address, Mailbox
 from app.mail.mime.content import Attachment
+from app.mail.mime.invitation import Invitation
+from app.mail.threads import Thread
 from app.messages import Field, OnUnknown, Recipient, Stream, TlsWish
 
 
@@ -36,7 +38,10 @@ class Draft:
     subject: str = ""
     text: str | None = None
     html: str | None = None
+    amp: str | None = None
+    invitation: Invitation | None = None
     attachments: tuple[Attachment, ...] = ()
+    thread: Thread = field(default_factory=Thread)
     headers: tuple[tuple[str, str], ...] = ()
     options: Options = Options()
 
@@ -48,7 +53,8 @@ class Draft:
     @property
     def size_bytes(self) -> int:
         """About how much there is to compose."""
-        texts = len(self.text or "") + len(self.html or "")
+        texts = len(self.text or "") + len(self.html or "") + len(self.amp or "")
+        texts += 2 * len(self.invitation.content) if self.invitation else 0
         return texts + sum(len(attachment.content) for attachment in self.attachments)
 
     def recipients(self) -> tuple[Recipient, ...]:

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass, replace
 
 from app.errors import FieldError, InvalidRequest, TooLarge
+from app.letters.additions import header_fields
 from app.letters.drafts import Draft
 from app.mail.dkim import SigningKey, sign
 from app.mail.mime.compose import compose
@@ -68,8 +69,10 @@ def _write(draft: Draft, message: Message, keys: tuple[SigningKey, ...]) -> byte
         text=draft.text,
         html=draft.html,
         attachments=draft.attachments,
-        headers=draft.headers,
+        headers=header_fields(draft),
         date=message.created_at,
+        amp=draft.amp,
+        invitation=draft.invitation,
         is_tls_optional=draft.options.tls is TlsWish.OPTIONAL,
         message_id=f"{unique}@{draft.sender.address.domain}",
     )

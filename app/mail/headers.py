@@ -7,9 +7,10 @@ asks again for all.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from app.mail.characters import forbidden
+from app.mail.grammars import is_one_click, remedy_for
 from app.mail.refusal import Refusal
 
 MAX_NAME = 50
@@ -21,7 +22,6 @@ MAX_WORD = 900
 
 _NAME = re.compile(r"[!-9;-~]+")
 _MESSAGE_ID = re.compile(r"[!-;=?A-~]+@[!-;=?A-~]+")
-_MESSAGE_IDS = re.compile(r"<[!-;=?-~]+>(?: +<[!-;=?-~]+>)*")
 
 _OF_REQUEST = frozenset({"bcc", "cc", "from", "reply-to", "subject", "to"})
 _OF_SERVICE = frozenset(
@@ -40,15 +40,18 @@ _OF_SERVICE = frozenset(
     }
 )
 _OF_SERVICE_PREFIXES = ("arc-", "content-", "dkim-", "mime-", "resent-")
-_IDENTIFIERS = frozenset({"in-reply-to", "references"})
 # Each has a grammar in which encoded words mean nothing, and may stand only once.
-_STRUCTURED = _IDENTIFIERS | {
-    "auto-submitted",
-    "feedback-id",
-    "importance",
-    "precedence",
-    "priority",
-}
+_STRUCTURED = frozenset(
+    {
+        "auto-submitted",
+        "feedback-id",
+        "importance",
+        "in-reply-to",
+        "precedence",
+        "priority",
+        "references",
+    }
+)
 
 
 class HeaderError(Refusal):
@@ -65,12 +68,21 @@ def check_header(name: str, value: str) -> None:
 
 def check_headers(headers: Iterable[tuple[str, str]]) -> None:
     """Check each field, and that those of a kind stand once (RFC 5322 §3.6, RFC 2369 §2)."""
-    seen: set[str] = set()
+    seen: dict[str, str] = {}
     for name, value in headers:
         check_header(name, value)
         if name.lower() in seen and is_structured(name):
             raise HeaderError(f"The header {name} is given twice: give it once.")
-        seen.add(name.lower())
+        seen[name.lower()] = value
+    check_one_click(seen)
+
+
+def check_one_click(headers: Mapping[str, str]) -> None:
+    """Raise HeaderError for List-Unsubscribe-Post without a URL to post to. Names are in lower case."""
+    if "list-unsubscribe-post" in headers and not is_one_click(headers.get("list-unsubscribe", "")):
+        raise HeaderError(
+            "The header List-Unsubscribe-Post needs List-Unsubscribe with exactly one https URL (RFC 8058 §3.1)."
+        )
 
 
 def check_text(value: str) -> None:
@@ -84,7 +96,9 @@ def check_text(value: str) -> None:
 def check_message_id(message_id: str) -> None:
     """Raise HeaderError unless `message_id` is id@host without angle brackets (RFC 5322 §3.6.4)."""
     if len(message_id) > MAX_WORD or _MESSAGE_ID.fullmatch(message_id) is None:
-        raise HeaderError("The message id must have the form id@host, without angle brackets.")
+        raise HeaderError(
+            "A message id has the form id@host: give the Message-ID of a mail, not the id that this API gives it."
+        )
 
 
 def is_structured(name: str) -> bool:
@@ -118,7 +132,7 @@ def _check_name(name: str) -> None:
 def _check_structured(name: str, value: str) -> None:
     if not value.isascii():
         raise HeaderError(
-            f"The header {name} may hold only ASCII: percent-encode the rest inside a URL."
+            f"The header {name} may hold only ASCII: percent-encode the rest in a URL, or leave it out."
         )
     if not value.strip(" "):
         raise HeaderError(f"The header {name} is empty: leave it out.")
@@ -126,5 +140,5 @@ def _check_structured(name: str, value: str) -> None:
         raise HeaderError(
             f"The header {name} has more than {MAX_WORD} characters without a space: shorten it."
         )
-    if name.lower() in _IDENTIFIERS and _MESSAGE_IDS.fullmatch(value) is None:
-        raise HeaderError(f"The header {name} must hold message ids, as in <id@host> <id@host>.")
+    if remedy := remedy_for(name, value):
+        raise HeaderError(f"The header {name} must hold {remedy}.")

@@ -17,11 +17,13 @@ from app.api.fields import (
     WireModel,
 )
 from app.api.pointers import pointer
-from app.api.sending.parts import AttachmentIn, HeaderFields
+from app.api.sending.parts import AttachmentIn, CalendarIn, HeaderFields
+from app.api.sending.threads import MessageIds, MessageIdText
 from app.errors import FieldError
-from app.mail.headers import HeaderError, check_header, is_structured
-from app.mail.mime.content import Attachment
+from app.mail.headers import HeaderError, check_header, check_one_click, is_structured
+from app.mail.mime.content import Attachment, check_amp
 from app.mail.refusal import Refusal
+from app.mail.threads import Thread
 from app.settings import Settings
 
 
@@ -48,8 +50,24 @@ class ContentForm(WireModel):
     )
     text: Prose | None = Field(default=None, description="The message as plain text.")
     html: Prose | None = Field(default=None, description="The message as HTML.")
+    amp: Prose | None = Field(
+        default=None,
+        description="The message as AMP for Email, for readers that know it; others show `html`, which it needs.",
+        examples=["<!doctype html><html ⚡4email>…</html>"],
+    )
+    calendar: CalendarIn | None = Field(
+        default=None, description="An invitation, or another message between calendars."
+    )
     attachments: Annotated[list[AttachmentIn], Field(max_length=MAX_LIST)] | None = Field(
         default=None, description="Files that go along."
+    )
+    in_reply_to: MessageIdText | None = Field(
+        default=None, description="The Message-ID of the mail that this one answers."
+    )
+    references: MessageIds | None = Field(
+        default=None,
+        description="The Message-IDs of the thread, the oldest first; `in_reply_to` is added where it is missing. "
+        "Of a long thread the first and the last ones are sent.",
     )
     headers: HeaderFields | None = Field(
         default=None,
@@ -60,7 +78,14 @@ class ContentForm(WireModel):
     def refused_content(self, settings: Settings) -> Iterator[FieldError]:
         """Yield what the fields only show together, or beside the settings."""
         yield from _together(self, settings)
+        yield from _amp(self)
         yield from _headers(self.headers or {})
+        if self.in_reply_to is not None or self.references is not None:
+            yield from _thread_twice(self.headers or {})
+
+    def thread(self) -> Thread:
+        """Return what the message answers."""
+        return Thread(self.in_reply_to, tuple(self.references or ()))
 
 
 def read_attachments(items: list[AttachmentIn]) -> Iterator[Attachment | FieldError]:
@@ -92,8 +117,26 @@ def _together(form: ContentForm, settings: Settings) -> Iterator[FieldError]:
         yield FieldError("/attachments", "too_many", f"must have at most {most} items")
 
 
+def _amp(form: ContentForm) -> Iterator[FieldError]:
+    if form.amp is None:
+        return
+    if form.html is None:
+        yield FieldError("/html", "required", "amp is shown by few readers: give the others html")
+    try:
+        check_amp(form.amp)
+    except Refusal as error:
+        yield FieldError("/amp", "invalid_amp", error.reason)
+
+
+def _thread_twice(headers: dict[str, str]) -> Iterator[FieldError]:
+    for name in headers:
+        if name.lower() in {"in-reply-to", "references"}:
+            detail = "in_reply_to and references write this header field: leave it out, or them"
+            yield FieldError(pointer(("headers", name)), "excluded", detail)
+
+
 def _headers(headers: dict[str, str]) -> Iterator[FieldError]:
-    seen: set[str] = set()
+    seen: dict[str, str] = {}
     for name, value in headers.items():
         place = pointer(("headers", name))
         try:
@@ -102,4 +145,8 @@ def _headers(headers: dict[str, str]) -> Iterator[FieldError]:
             yield FieldError(place, "invalid_header_field", error.reason)
         if name.lower() in seen and is_structured(name):
             yield FieldError(place, "duplicate", "this header field may stand only once")
-        seen.add(name.lower())
+        seen[name.lower()] = value
+    try:
+        check_one_click(seen)
+    except HeaderError as error:
+        yield FieldError("/headers", "invalid_header_field", error.reason)

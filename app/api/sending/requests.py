@@ -40,9 +40,10 @@ class MessageRequest(OptionsForm, ContentForm):
     def to_draft(self, now: datetime, settings: Settings) -> Draft:
         """Return the domain's value. Raises InvalidRequest for what fields only show together."""
         attachments = list(read_attachments(self.attachments or []))
-        refused = [item for item in attachments if isinstance(item, FieldError)]
+        invitation = self.calendar.read() if self.calendar else None
+        refused = [item for item in [*attachments, invitation] if isinstance(item, FieldError)]
         refused += [*self.refused_content(settings), *self.refused_options(now, settings)]
-        if refused:
+        if refused or isinstance(invitation, FieldError):
             raise InvalidRequest(tuple(refused))
         return Draft(
             sender=one(self.sender),
@@ -53,7 +54,10 @@ class MessageRequest(OptionsForm, ContentForm):
             subject=self.subject or "",
             text=self.text,
             html=self.html,
+            amp=self.amp,
+            invitation=invitation,
             attachments=tuple(item for item in attachments if isinstance(item, Attachment)),
+            thread=self.thread(),
             headers=tuple((self.headers or {}).items()),
             options=self.to_options(now),
         )

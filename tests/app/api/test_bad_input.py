@@ -14,6 +14,7 @@ from app.settings import ApiSettings, DkimSettings, RedisSettings, Settings
 from app.spool.client import Redis, Reply
 from tests.app.api.client import MESSAGE, Client
 from tests.app.api.conftest import served
+from tests.app.api.refused_content import REFUSED_CONTENT
 from tests.fakes.valkey import ValkeyServer
 
 # One server for all rows: nothing is ever stored, so there is nothing to clean.
@@ -216,6 +217,7 @@ REFUSED_FIELDS: list[tuple[dict[str, object], list[tuple[str, str]]]] = [
         {"attachments": [{"filename": "a", "content": "", "content_id": "a"}] * 2},
         [("/attachments/1/content_id", "duplicate")],
     ),
+    *REFUSED_CONTENT,
     # times
     ({"expires_in": 0}, [("/expires_in", "out_of_range")]),
     ({"expires_in": 14 * 86_400 + 1}, [("/expires_in", "out_of_range")]),

@@ -20,6 +20,8 @@ from app.spool.scripts import Scripts
 from app.spool.store import Store
 from app.wire import event_bytes
 from tests.app.api.client import MESSAGE, Client
+from tests.app.api.refused_content import AMP
+from tests.app.mail.mime.calendars import CALENDAR
 from tests.fakes.waiting import eventually
 
 
@@ -201,6 +203,11 @@ async def test_unusable_idempotency_key_is_refused(client: Client, key: str) -> 
         {"expires_in": 60},
         {"expires_at": None, "expires_in": None, "tags": None, "metadata": None, "headers": None},
         {"subject": None, "stream": None, "on_unknown": None, "tls": None},
+        {"calendar": {"content": CALENDAR}, "html": "<p>", "amp": AMP},
+        {"calendar": {"content": CALENDAR, "method": "REQUEST", "filename": "einladung.ics"}},
+        {"in_reply_to": "<a@b.example>", "references": "<c@d.example> <a@b.example>"},
+        {"in_reply_to": "a@b.example", "references": [f"{n}@b.example" for n in range(1_000)]},
+        {"calendar": None, "amp": None, "in_reply_to": None, "references": None},
         {"attachments": []},
         {"attachments": [{"filename": "leer.txt", "content": ""}]},
     ],

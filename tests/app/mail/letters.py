@@ -9,6 +9,7 @@ from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
 from email.utils import unquote
+from typing import TypeAlias
 
 from hypothesis import strategies as st
 
@@ -16,6 +17,12 @@ from app.mail.address import Address, Mailbox
 from app.mail.mime.compose import compose
 from app.mail.mime.content import Attachment, Content
 from app.mail.mime.filenames import FilenameError, check_filename, safe_filename
+from app.mail.threads import Thread
+from tests.app.mail.mime.calendars import INVITATION
+
+Bodies: TypeAlias = "tuple[str | None, str | None, str]"
+"""Text, HTML, and what AMP says; without the last there is no AMP and no invitation."""
+Rest: TypeAlias = "tuple[tuple[Attachment, ...], Thread]"
 
 SENDER = Mailbox("", Address("shop", "example.com"))
 RECIPIENT = Mailbox("", Address("jane", "example.net"))
@@ -94,23 +101,39 @@ utf8_mailboxes = st.builds(
         lambda text: Address(f"ü{text}", "xn--bcher-kva.example")
     ),
 )
-letters = st.builds(
-    lambda sender, others, subject, bodies, files: replace(
+threads = st.builds(
+    Thread,
+    st.none() | st.just("last@example.net"),
+    st.lists(st.from_regex(r"[a-z]{1,70}@[a-z]{1,9}", fullmatch=True), max_size=30).map(tuple),
+)
+AMP = "<!doctype html><html ⚡4email>"
+
+
+def _letter(people: tuple[Mailbox, ...], subject: str, bodies: Bodies, rest: Rest) -> Content:
+    """Return a letter from the first of the people to the others."""
+    text, html, extra = bodies
+    files, thread = rest
+    return replace(
         LETTER,
-        sender=sender,
-        to=others[:2],
-        cc=others[2:],
+        sender=people[0],
+        to=people[1:3],
+        cc=people[3:],
         subject=subject,
-        text=bodies[0],
-        html=bodies[1],
+        text=text,
+        html=html,
+        amp=AMP + extra if html is not None and extra else None,
+        invitation=INVITATION if extra else None,
         attachments=files,
-        headers=(("X-Note", subject),),
-    ),
-    mailboxes,
-    st.lists(mailboxes, max_size=5).map(tuple),
+        headers=(*thread.fields(), ("X-Note", subject)),
+    )
+
+
+letters = st.builds(
+    _letter,
+    st.lists(mailboxes, min_size=1, max_size=6).map(tuple),
     header_texts,
-    st.tuples(st.none() | body_texts, st.none() | body_texts),
-    st.lists(attachments, max_size=2).map(tuple),
+    st.tuples(st.none() | body_texts, st.none() | body_texts, st.just("") | body_texts),
+    st.tuples(st.lists(attachments, max_size=2).map(tuple), threads),
 )
 
 

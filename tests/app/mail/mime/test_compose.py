@@ -28,6 +28,7 @@ from tests.app.mail.letters import (
     letters,
     reread,
 )
+from tests.app.mail.mime.calendars import CALENDAR
 
 LOGO = Attachment("logo.png", "image/png", b"\x89PNG", content_id="logo@example.com")
 SHOWN = '<img src="cid:logo@example.com">'
@@ -107,6 +108,7 @@ def test_any_letter_is_canonical_and_has_its_headers_once(letter: Content) -> No
     )
     expected["To"] = bool(letter.to) or not letter.cc
     expected["Cc"] = bool(letter.cc)
+    expected.update(name for name, _ in letter.headers[:-1])
     found = Counter(message.keys())
     assert found - Counter(["Content-Transfer-Encoding", "Content-Disposition"]) == +expected
 
@@ -115,6 +117,8 @@ def test_any_letter_is_canonical_and_has_its_headers_once(letter: Content) -> No
 def test_any_letter_comes_out_as_it_went_in(letter: Content) -> None:
     message = reread(letter)
     assert message["Subject"] == letter.subject
+    for name, value in letter.headers[:-1]:
+        assert message[name] == value
     for kind, text in (("plain", letter.text), ("html", letter.html)):
         if text is not None:
             assert body_of(message, kind).removesuffix("\r\n") == canonical(text).removesuffix(
@@ -125,6 +129,8 @@ def test_any_letter_comes_out_as_it_went_in(letter: Content) -> None:
         for part in message.walk()
         if part.get_content_disposition() == "attachment"
     ]
+    if letter.invitation:
+        assert read.pop() == ("invite.ics", canonical(CALENDAR).encode())
     assert read == [(safe_filename(file.filename), file.content) for file in letter.attachments]
 
 
