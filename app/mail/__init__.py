@@ -3,6 +3,7 @@
 `address` parses what callers write, `headers` says which header fields they may add, `content` holds
 what becomes a mail, `compose` turns it into canonical bytes with the help of `fields`, `words`,
 `parameters` and `transfer`, `dkim` signs those bytes, and `reply` reads what the receiving server says
-in the end. `characters` knows what no text of a caller may hold, `refusal` how to say no. Nothing here
-does I/O or knows the time; the only randomness makes DKIM keys.
+in the end. `finished` is for mails that callers have composed themselves. `characters` knows what no text of
+a caller may hold, `refusal` how to say no. Nothing here does I/O or knows the time; the only randomness makes
+DKIM keys.
 """

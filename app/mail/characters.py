@@ -21,6 +21,11 @@ def forbidden(text: str) -> str | None:
     return f"the {kind} U+{code:04X}"
 
 
+def blanked(text: str) -> str:
+    """Return `text` with a space in place of each forbidden one."""
+    return _FORBIDDEN.sub(" ", text)
+
+
 def is_encodable(text: str) -> bool:
     """Tell whether `text` has a UTF-8 form, that is, holds no lone surrogate."""
     if text.isascii():

@@ -44,6 +44,7 @@ _SELECTOR = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 # Named once more than they occur: a second one breaks the signature (RFC 6376 §8.15).
 _OVERSIGNED = ("From", "To", "Cc", "Subject", "Date", "Message-ID", "Reply-To")
 _SIGNED = (
+    "Sender",
     "MIME-Version",
     "Content-Type",
     "In-Reply-To",

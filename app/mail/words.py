@@ -1,12 +1,13 @@
 """Encoded words (RFC 2047): how text that is not plain ASCII travels in a header field.
 
 Used by `fields` for unstructured values and display names, and by `parameters` for the `name` that
-older readers know.
+older readers know. `decode_words` reads them for lists that people look at.
 """
 
 from __future__ import annotations
 
-from binascii import b2a_base64
+import re
+from binascii import a2b_base64, a2b_qp, b2a_base64
 from collections.abc import Iterator, Sequence
 
 MAX_WORD = 75
@@ -18,6 +19,10 @@ _QUOTED = {
     chr(octet): "_" if octet == 0x20 else chr(octet) if octet in _LITERAL else f"={octet:02X}"
     for octet in range(0x80)
 }
+
+_ENCODED = re.compile(
+    r"=\?([A-Za-z0-9_.:-]{1,40})(?:\*[A-Za-z0-9-]{0,40})?\?([BbQq])\?([!->@-~]{0,998})\?="
+)
 
 
 def encode_words(text: str, first_room: int = MAX_WORD) -> list[str]:
@@ -57,3 +62,29 @@ def _octets(room: int) -> int:
 
 def _base64(payload: str) -> str:
     return b2a_base64(payload.encode(), newline=False).decode("ascii")
+
+
+def decode_words(text: str) -> str:
+    """Return `text` as people read it (RFC 2047 §6); a word that cannot be decoded stays as it is.
+
+    What comes out may hold any character, controls too.
+    """
+    pieces: list[str] = []
+    end, was_decoded = 0, False
+    for found in _ENCODED.finditer(text):
+        between, word = text[end : found.start()], _decode(found)
+        # RFC 2047 §6.2: white space between encoded words is not shown.
+        if not (was_decoded and word is not None and not between.strip(" \t")):
+            pieces.append(between)
+        pieces.append(found.group() if word is None else word)
+        end, was_decoded = found.end(), word is not None
+    return "".join([*pieces, text[end:]])
+
+
+def _decode(found: re.Match[str]) -> str | None:
+    charset, encoding, payload = found.groups()
+    try:
+        octets = a2b_base64(payload) if encoding in "Bb" else a2b_qp(payload, header=True)
+        return octets.decode(charset, "replace")
+    except (LookupError, ValueError):
+        return None
