@@ -1,4 +1,4 @@
-"""The use case behind `POST /messages`: from a checked draft to a message that is on disk.
+"""The use case behind each way to send: from a checked draft to a message that is on disk.
 
 Nothing is kept before the one atomic step, and when `accept` returns everything is. What happens after
 it (ringing the alarm) may fail without harm: the clock wakes every due lane.
@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from app.errors import FieldError, InvalidRequest
 from app.ids import new_message_id
-from app.letters.drafts import Draft
+from app.letters.drafts import AnyDraft
 from app.letters.writer import Writer
 from app.messages import Message, Receipt, Recipient
 from app.projects.keys import Caller
@@ -34,7 +34,7 @@ class Acceptor:
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     async def accept(
-        self, draft: Draft, caller: Caller, idempotency: Idempotency | None
+        self, draft: AnyDraft, caller: Caller, idempotency: Idempotency | None
     ) -> Receipt:
         """Compose, sign and keep the message; return its receipt once it is on disk.
 
@@ -46,7 +46,7 @@ class Acceptor:
         self.alarm.ring_soon(kept.wakes)
         return kept.receipt
 
-    def _message(self, draft: Draft, caller: Caller) -> Message:
+    def _message(self, draft: AnyDraft, caller: Caller) -> Message:
         now, options = self.clock(), draft.options
         return Message(
             id=new_message_id(),
@@ -65,7 +65,7 @@ class Acceptor:
             late_at=now + self.settings.reports.late_after if options.report_to else None,
         )
 
-    def _recipients(self, draft: Draft) -> tuple[Recipient, ...]:
+    def _recipients(self, draft: AnyDraft) -> tuple[Recipient, ...]:
         recipients, most = draft.recipients(), self.settings.api.max_recipients
         if len(recipients) > most:
             detail = (
@@ -75,7 +75,7 @@ class Acceptor:
             raise InvalidRequest((FieldError("/to", "too_many_recipients", detail),))
         return recipients
 
-    def _expires_at(self, draft: Draft, now: datetime) -> datetime:
+    def _expires_at(self, draft: AnyDraft, now: datetime) -> datetime:
         delivery = self.settings.delivery
         expires_at = draft.options.expires_at or now + delivery.expires_after
         if not now < expires_at <= now + delivery.max_expires_after:

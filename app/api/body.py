@@ -17,6 +17,9 @@ from app.errors import TooLarge
 
 THREAD_ABOVE_BYTES = 256 * 1024
 """Bodies larger than this are parsed beside the event loop."""
+JSON = "application/json"
+MAIL = "message/rfc822"
+"""A whole mail (RFC 2046 §5.2.1)."""
 _COUNT_ABOVE_BYTES = 64 * 1024
 _MAX_PARTS = 100_000
 _MAX_NAMES = 1_000
@@ -24,9 +27,9 @@ _SLICE = 1024 * 1024
 _MAX_DIGITS = 18
 
 
-async def read_body(request: Request, most: int) -> bytes:
-    """Return the body. Raises UnsupportedMediaType, or TooLarge as soon as it is known to be."""
-    _check_form(request)
+async def read_body(request: Request, most: int, form: str = JSON) -> bytes:
+    """Return the body. Raises UnsupportedMediaType unless it is a `form`, or TooLarge as soon as it is known."""
+    _check_form(request, form)
     told = request.headers.get("content-length", "")
     if told.isascii() and told.isdigit() and int(told[:20]) > most:
         raise _too_large(most)
@@ -51,12 +54,15 @@ def parse_json(body: bytes) -> object:
         raise MalformedJson("the body is nested too deeply") from error
 
 
-def _check_form(request: Request) -> None:
+def _check_form(request: Request, form: str) -> None:
     content_type = request.headers.get("content-type", "").lower()
     media_type, _, parameters = content_type.partition(";")
-    if media_type.strip() != "application/json":
-        raise UnsupportedMediaType("send the header `Content-Type: application/json`")
-    if parameters.strip().replace('"', "") not in ("", "charset=utf-8"):
+    if media_type.strip() != form:
+        raise UnsupportedMediaType(f"send the header `Content-Type: {form}`")
+    if form == JSON and parameters.strip().replace('"', "") not in (
+        "",
+        "charset=utf-8",
+    ):
         raise UnsupportedMediaType(
             "JSON is sent in UTF-8 (RFC 8259 §8.1): leave the parameters away"
         )

@@ -22,15 +22,16 @@ from fastapi.security.base import SecurityBase
 from pydantic import BaseModel, ValidationError
 
 from app.accept import Acceptor
-from app.api.body import THREAD_ABOVE_BYTES, parse_json, read_body
+from app.api.body import MAIL, THREAD_ABOVE_BYTES, parse_json, read_body
 from app.api.document import KEY_HEADER, KEY_PATTERN
 from app.api.pointers import field_errors
 from app.api.problems import InvalidHeader
 from app.api.resources.forms import EndpointRequest
+from app.api.sending.envelope import EnvelopeForm, read_query
 from app.api.sending.requests import MessageRequest
 from app.errors import InvalidRequest
 from app.ids import EndpointId, MessageId
-from app.letters.drafts import Draft
+from app.letters.drafts import Draft, RawDraft
 from app.projects.endpoints import Endpoints
 from app.projects.keys import Caller, Doorman, Scope
 from app.settings import Settings
@@ -110,14 +111,51 @@ class Submission:
         return await _beside_the_loop_if_large(read, self.body)
 
 
+@dataclass(frozen=True, slots=True)
+class RawSubmission:
+    """A finished mail as it came, with its envelope."""
+
+    body: bytes
+    query: bytes
+    idempotency: Idempotency | None
+
+    async def draft(self, settings: Settings) -> RawDraft:
+        """Check envelope and mail. Raises InvalidRequest."""
+
+        def read() -> RawDraft:
+            form = _checked(EnvelopeForm, read_query(self.query))
+            return form.to_draft(self.body, datetime.now(UTC), settings)
+
+        return await _beside_the_loop_if_large(read, self.body)
+
+
 async def submission(request: Request) -> Submission:
     """Read the body and its idempotency key. Raises UnsupportedMediaType, TooLarge, or InvalidHeader."""
-    key = request.headers.get(KEY_HEADER)
-    if key is not None and not re.fullmatch(KEY_PATTERN, key):
-        raise InvalidHeader(f"{KEY_HEADER}: must be 1 to 256 visible ASCII characters")
+    key = _key(request)
     services = await services_of(request)
     body = await read_body(request, services.settings.api.max_body_bytes)
     return Submission(body, Idempotency(key, hashlib.sha256(body).digest()) if key else None)
+
+
+async def raw_submission(request: Request) -> RawSubmission:
+    """Read a mail and its idempotency key. Raises UnsupportedMediaType, TooLarge, or InvalidHeader."""
+    key, query = _key(request), request.url.query.encode()
+    services = await services_of(request)
+    body = await read_body(request, services.settings.api.max_message_bytes, MAIL)
+
+    def digest() -> bytes:
+        # No query holds a line end, so that nothing can move from one to the other.
+        return hashlib.sha256(b"".join([b"raw?", query, b"\n", body])).digest()
+
+    idempotency = Idempotency(key, await _beside_the_loop_if_large(digest, body)) if key else None
+    return RawSubmission(body, query, idempotency)
+
+
+def _key(request: Request) -> str | None:
+    key = request.headers.get(KEY_HEADER)
+    if key is not None and not re.fullmatch(KEY_PATTERN, key):
+        raise InvalidHeader(f"{KEY_HEADER}: must be 1 to 256 visible ASCII characters")
+    return key
 
 
 async def _endpoint_request(request: Request) -> EndpointRequest:
@@ -131,7 +169,10 @@ async def _beside_the_loop_if_large(work: Callable[[], Result], body: bytes) -> 
 
 
 def _parsed(form: type[Model], body: bytes) -> Model:
-    document = parse_json(body)
+    return _checked(form, parse_json(body))
+
+
+def _checked(form: type[Model], document: object) -> Model:
     try:
         return form.model_validate(document)
     except ValidationError as error:

@@ -20,6 +20,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from app.api.answers.problems import ProblemOut
+from app.api.body import JSON, MAIL
 from app.api.problems import KINDS, MEDIA_TYPE
 from app.api.resources.forms import EndpointRequest
 from app.api.sending.requests import MessageRequest
@@ -27,7 +28,7 @@ from app.events import EventType
 from app.projects.keys import Scope
 from app.wire import Json
 
-Call: TypeAlias = Literal["send", "create", "list", "read", "ready"]
+Call: TypeAlias = Literal["send", "send_raw", "create", "list", "read", "ready"]
 Responses: TypeAlias = "dict[int | str, dict[str, Json]]"
 
 VERSION = "1.0"
@@ -53,23 +54,24 @@ _KEY_TEXT = (
 
 _KEYED = ("unauthenticated", "forbidden")
 _STORED = ("spool_unavailable",)
-_READ_BODY = ("malformed_json", "too_large", "unsupported_media_type", "invalid_request", "crowded")
+_READ_BODY = ("too_large", "unsupported_media_type", "invalid_request", "crowded")
+_SENT = ("invalid_header", *_KEYED, "idempotency_conflict", *_STORED, "spool_full")
 _CODES: Mapping[Call, tuple[str, ...]] = MappingProxyType(
     {
-        "send": (
-            *_READ_BODY,
-            "invalid_header",
-            *_KEYED,
-            "idempotency_conflict",
-            *_STORED,
-            "spool_full",
-        ),
-        "create": (*_READ_BODY, *_KEYED, *_STORED, "spool_full"),
+        "send": ("malformed_json", *_READ_BODY, *_SENT),
+        "send_raw": (*_READ_BODY, *_SENT),
+        "create": ("malformed_json", *_READ_BODY, *_KEYED, *_STORED, "spool_full"),
         "list": (*_KEYED, *_STORED),
         "read": (*_KEYED, "not_found", *_STORED),
         "ready": ("not_ready",),
     }
 )
+_MAIL_EXAMPLE: Json = {
+    "plain": {
+        "value": "From: Pillarbox <hello@shop.example>\r\nTo: Ada Lovelace <ada@example.com>\r\n"
+        "Subject: Your order has shipped\r\n\r\nIt will be with you on Friday.\r\n"
+    }
+}
 _REQUESTS = (MessageRequest, EndpointRequest)
 
 
@@ -110,21 +112,55 @@ def _header(name: str, description: str) -> dict[str, Json]:
 def body_of(model: type[BaseModel]) -> dict[str, Json]:
     """Return the part of an operation that says its body is `model`."""
     schema: Json = {"$ref": f"#/components/schemas/{model.__name__}"}
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+    return {"requestBody": {"required": True, "content": {JSON: {"schema": schema}}}}
 
 
 def sent_by(scope: Scope, model: type[BaseModel]) -> dict[str, Json]:
     """Return the part of an operation that says it takes `model`, once per idempotency key, with this scope."""
+    return {
+        "security": [{"api_key": [scope.value]}],
+        "parameters": [_key_parameter()],
+        **body_of(model),
+    }
+
+
+def mailed_by(scope: Scope, query: type[BaseModel]) -> dict[str, Json]:
+    """Return the part of an operation that takes a whole mail, with the fields of `query` as parameters."""
+    schema = query.model_json_schema(ref_template="#/components/schemas/{model}")
+    required = schema["required"]
+    names = [*required, *(name for name in schema["properties"] if name not in required)]
+    mail: Json = {"schema": {"type": "string", "contentMediaType": MAIL}, "examples": _MAIL_EXAMPLE}
+    return {
+        "security": [{"api_key": [scope.value]}],
+        "parameters": [
+            *[
+                _query_parameter(name, schema["properties"][name], is_required=name in required)
+                for name in names
+            ],
+            _key_parameter(),
+        ],
+        "requestBody": {"required": True, "content": {MAIL: mail}},
+    }
+
+
+def _query_parameter(name: str, field: dict[str, Json], *, is_required: bool) -> dict[str, Json]:
+    told: dict[str, Json] = {"name": name, "in": "query", "required": is_required}
+    # What is missing from a query is left out of it, so that there is no null.
+    kinds = field.get("anyOf")
+    schema = kinds[0] if isinstance(kinds, list) else {"type": "array", "items": field["items"]}
+    # An object has no form of its own in a query: it is sent as JSON.
+    media: Json = {JSON: {"schema": schema}}
+    content = {"content": media} if name == "metadata" else {"schema": schema}
+    return {**told, "description": field["description"], **content}
+
+
+def _key_parameter() -> dict[str, Json]:
     schema: Json = {
         "anyOf": [{"type": "string", "pattern": KEY_PATTERN}, {"type": "null"}],
         "description": _KEY_TEXT,
     }
     header: dict[str, Json] = {"name": KEY_HEADER, "in": "header", "required": False}
-    return {
-        "security": [{"api_key": [scope.value]}],
-        "parameters": [{**header, "schema": schema, "description": _KEY_TEXT}],
-        **body_of(model),
-    }
+    return {**header, "schema": schema, "description": _KEY_TEXT}
 
 
 class Api(FastAPI):

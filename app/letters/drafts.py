@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TypeAlias
 
 from app.mail.address import Address, Mailbox
+from app.mail.finished.reading import FinishedMail
 from app.mail.mime.content import Attachment
 from app.mail.mime.invitation import Invitation
 from app.mail.threads import Thread
@@ -46,6 +48,11 @@ class Draft:
     options: Options = Options()
 
     @property
+    def sender_pointer(self) -> str:
+        """Where the request names the sender."""
+        return "/from"
+
+    @property
     def mail_from(self) -> Address:
         """Whom trouble is told: the address that SMTP calls the return path."""
         return self.sender.address
@@ -69,3 +76,47 @@ class Draft:
         for place, boxes in ((Field.TO, self.to), (Field.CC, self.cc), (Field.BCC, self.bcc)):
             for box in boxes:
                 yield box, place
+
+
+@dataclass(frozen=True, slots=True)
+class RawDraft:
+    """A mail that is finished, and its envelope."""
+
+    mail: FinishedMail
+    mail_from: Address
+    rcpt_to: tuple[Address, ...]
+    options: Options = Options()
+
+    @property
+    def sender(self) -> Mailbox:
+        """Whose mail it is: the address in From."""
+        return Mailbox("", self.mail.author)
+
+    @property
+    def sender_pointer(self) -> str:
+        """Where the request names the sender."""
+        return "/header/from"
+
+    @property
+    def subject(self) -> str:
+        """The subject as people read it."""
+        return self.mail.subject
+
+    @property
+    def size_bytes(self) -> int:
+        """About how much there is to sign."""
+        return len(self.mail.head) + len(self.mail.body)
+
+    def recipients(self) -> tuple[Recipient, ...]:
+        """Return each address of the envelope once; whom neither To nor Cc names is nobody else's to know."""
+        unique = {str(address): address.domain for address in self.rcpt_to}
+        return tuple(Recipient(each, domain, self._place(each)) for each, domain in unique.items())
+
+    def _place(self, address: str) -> Field:
+        if address in self.mail.to:
+            return Field.TO
+        return Field.CC if address in self.mail.cc else Field.BCC
+
+
+AnyDraft: TypeAlias = Draft | RawDraft
+"""What can be accepted."""

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 from app.errors import FieldError, InvalidRequest, TooLarge
 from app.letters.additions import header_fields
-from app.letters.drafts import Draft
+from app.letters.drafts import AnyDraft, RawDraft
+from app.letters.raw import check_domains, write_raw
 from app.mail.dkim import SigningKey, sign
 from app.mail.mime.compose import compose
 from app.mail.mime.content import Content
@@ -27,7 +28,7 @@ class Writer:
     keyring: Keyring
     settings: Settings
 
-    async def write(self, draft: Draft, message: Message) -> Letter:
+    async def write(self, draft: AnyDraft, message: Message) -> Letter:
         """Return the message with its bytes. Raises InvalidRequest or TooLarge."""
         keys = self._keys(draft)
         try:
@@ -40,14 +41,16 @@ class Writer:
         self._check_size(raw)
         return Letter(replace(message, size_bytes=len(raw)), (raw,))
 
-    def _keys(self, draft: Draft) -> tuple[SigningKey, ...]:
+    def _keys(self, draft: AnyDraft) -> tuple[SigningKey, ...]:
         domain = draft.sender.address.domain
         keys = self.keyring.keys_for(domain)
         if not keys and self.settings.dkim.required:
             detail = (
                 f"{domain} has no DKIM key here; make one with `pillarbox dkim create {domain}`"
             )
-            raise InvalidRequest((FieldError("/from", "domain_without_key", detail),))
+            raise InvalidRequest((FieldError(draft.sender_pointer, "domain_without_key", detail),))
+        if isinstance(draft, RawDraft) and self.settings.dkim.required:
+            check_domains(draft, self.keyring)
         return keys
 
     def _check_size(self, raw: bytes) -> None:
@@ -58,7 +61,9 @@ class Writer:
             )
 
 
-def _write(draft: Draft, message: Message, keys: tuple[SigningKey, ...]) -> bytes:
+def _write(draft: AnyDraft, message: Message, keys: tuple[SigningKey, ...]) -> bytes:
+    if isinstance(draft, RawDraft):
+        return write_raw(draft, message, keys)
     unique = message.id.removeprefix("msg_")
     content = Content(
         sender=draft.sender,

@@ -12,16 +12,20 @@ from app.api.deps import (
     Direct,
     MessagePath,
     Parts,
+    RawSubmission,
     Reader,
+    Submission,
     identify,
+    raw_submission,
     services_of,
     submission,
 )
-from app.api.document import problems, replayed_header, sent_by
+from app.api.document import mailed_by, problems, replayed_header, sent_by
+from app.api.sending.envelope import EnvelopeForm
 from app.api.sending.requests import MessageRequest
 from app.errors import InvalidRequest, TooLarge
 from app.messages import Receipt
-from app.projects.keys import Scope
+from app.projects.keys import Caller, Scope
 
 router = APIRouter(prefix="/messages", tags=["messages"])
 sending = APIRouter(prefix="/messages", tags=["messages"], route_class=Direct)
@@ -39,8 +43,32 @@ sending = APIRouter(prefix="/messages", tags=["messages"], route_class=Direct)
 )
 async def send_message(request: Request) -> Response:
     """Accept a message: when this answers 202, the message is on disk and will be delivered or reported."""
-    parts, caller = await services_of(request), await identify(request, Scope.SEND)
-    sent = await submission(request)
+    caller = await identify(request, Scope.SEND)
+    return await _accept(request, caller, await submission(request))
+
+
+@sending.post(
+    "/raw",
+    operation_id="send_raw_message",
+    summary="Send a finished message",
+    response_description="The message is on disk.",
+    status_code=HTTPStatus.ACCEPTED,
+    responses=problems("send_raw", replayed_header()),
+    response_model=Accepted,
+    openapi_extra=mailed_by(Scope.SEND, EnvelopeForm),
+)
+async def send_raw_message(request: Request) -> Response:
+    """Accept a finished mail (RFC 5322) for the recipients that the query names.
+
+    It is completed (Date, Message-ID), freed of Bcc and Return-Path, and signed; its line ends become CRLF.
+    Everything else stays byte for byte as it came.
+    """
+    caller = await identify(request, Scope.SEND)
+    return await _accept(request, caller, await raw_submission(request))
+
+
+async def _accept(request: Request, caller: Caller, sent: Submission | RawSubmission) -> Response:
+    parts = await services_of(request)
     try:
         draft = await sent.draft(parts.settings)
         receipt = await parts.acceptor.accept(draft, caller, sent.idempotency)

@@ -182,6 +182,11 @@ def test_message_with_one_byte_changed_is_never_a_fault(live: Live, noise: int, 
     assert status == 202 or _refused(status, answer)
 
 
+@schemathesis.serializer("message/rfc822")
+def _mail(_context: object, value: object) -> bytes:
+    return str(value).encode("utf-8", "replace")
+
+
 CHECKS = [
     not_a_server_error,
     status_code_conformance,
