@@ -11,10 +11,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import NoReturn
+from unicodedata import bidirectional
 
 import idna
 
 from app.mail.characters import forbidden
+from app.mail.localpart import flaw, is_invisible, normalized
 from app.mail.refusal import Refusal
 
 MAX_LOCAL = 64
@@ -24,18 +26,19 @@ MAX_ADDRESS = 254
 MAX_MAILBOX = 998
 """Characters of a display name with its address."""
 
-_ATEXT = r"[A-Za-z0-9!#$&'*+/=?^_`{|}~-]"
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 # A top label starts with a letter: what ends in a number is an IP address to many a library.
 _TOP = r"[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?"
-_LOCAL = re.compile(rf"{_ATEXT}+(?:\.{_ATEXT}+)*")
 _DOMAIN = re.compile(rf"(?:{_LABEL}\.)+{_TOP}")
-# ASCII, since ignoring case would else take the Kelvin sign for a K.
-_PLAIN = re.compile(rf"({_LOCAL.pattern})@((?i:{_DOMAIN.pattern}))", re.ASCII)
+# The common case, but for the lengths. Possessive, so that nothing is looked at twice.
+_ATOM = r"[A-Za-z0-9!#$&'*+/=?^_`{|}~-]++"
+_WORDS = r"[A-Za-z0-9]*+(?:-++[A-Za-z0-9]++)*+"
+_PLAIN = re.compile(rf"({_ATOM}(?:\.{_ATOM})*+)@((?:(?=[A-Za-z0-9]){_WORDS}\.)++[A-Za-z]{_WORDS})")
+_MAX_LABEL = 63
+_RIGHT_TO_LEFT = frozenset({"R", "AL", "AN"})
 _QUOTED_NAME = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _ESCAPED = re.compile(r"\\(.)")
 _PHRASE_SPECIALS = frozenset('()<>[]:;@\\,"')
-_JOINERS = str.maketrans("", "", "\u200c\u200d")
 
 _ONE_ADDRESS = "holds more than one address: give each address as an item of its own"
 _REFUSED = {
@@ -60,7 +63,7 @@ class AddressError(Refusal):
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """An addr-spec: the local part as it was given, the domain as lower-case A-labels."""
+    """An addr-spec: the local part as it was given, in NFC; the domain as lower-case A-labels."""
 
     local: str
     domain: str
@@ -86,10 +89,10 @@ class Mailbox:
 
 
 def parse_address(text: str) -> Address:
-    """Parse an addr-spec (RFC 5321 §4.1.2, dot-string only) in linear time.
+    """Parse an addr-spec (RFC 5321 §4.1.2, RFC 6531 §3.3, dot-string only) in linear time.
 
-    The domain may be written in Unicode or in A-labels. The local part is ASCII, and so NFC by
-    nature: others need SMTPUTF8 (RFC 6531). Raises AddressError.
+    The domain may be written in Unicode or in A-labels (RFC 5891 §5.4); it comes out in the latter,
+    in headers too. A local part beyond ASCII comes out in NFC, and needs SMTPUTF8. Raises AddressError.
     """
     if len(text) > MAX_ADDRESS:
         raise AddressError(
@@ -98,8 +101,9 @@ def parse_address(text: str) -> Address:
     plain = _PLAIN.fullmatch(text)
     if plain is None:
         return _parse_unusual(text)
-    local, domain = plain[1], plain[2].lower()
-    if len(local) > MAX_LOCAL or "xn--" in domain:
+    local, domain = plain.groups()
+    domain = domain.lower()
+    if len(local) > MAX_LOCAL or len(domain) > _MAX_LABEL or "xn--" in domain:
         return _parse_unusual(text)
     return Address(local, domain)
 
@@ -143,9 +147,8 @@ def _parse_unusual(text: str) -> Address:
     if text.count("@") != 1:
         _refuse(text, _ONE_ADDRESS if "@" in text else "has no @: write name@domain")
     local, _, domain = text.partition("@")
-    _check_local(text, local)
-    address = Address(local, _to_ascii(text, domain))
-    if len(str(address)) > MAX_ADDRESS:
+    address = Address(_to_local(text, local), _to_ascii(text, domain))
+    if len(str(address).encode()) > MAX_ADDRESS:
         _refuse(text, f"is longer than {MAX_ADDRESS} octets once its domain is encoded for DNS")
     return address
 
@@ -155,38 +158,32 @@ def _refuse_characters(text: str) -> None:
         _refuse(text, f"holds {found}: remove it")
     if any(map(str.isspace, text)):
         _refuse(text, "holds white space: remove it")
-    # ZWJ and ZWNJ are letters in some scripts, and IDNA knows where.
-    if not text.translate(_JOINERS).isprintable():
+    if is_invisible(text):
         _refuse(text, "holds an invisible character: remove it")
     for character, reason in _REFUSED.items():
         if character in text:
             _refuse(text, reason)
 
 
-def _check_local(text: str, local: str) -> None:
-    if not local.isascii():
-        _refuse(
-            text,
-            "has non-ASCII characters before the @, which needs SMTPUTF8 and cannot be sent yet: "
-            "use the ASCII address of this mailbox",
-        )
-    if len(local) > MAX_LOCAL:
-        _refuse(text, f"has more than {MAX_LOCAL} characters before the @")
-    if not local:
+def _to_local(text: str, given: str) -> str:
+    """Return the local part in NFC, checked. Its limit counts octets of UTF-8 (RFC 6532 §3.4)."""
+    if not given:
         _refuse(text, "has nothing before the @: write name@domain")
-    if _LOCAL.fullmatch(local) is None:
+    if "" in given.split("."):
         _refuse(text, "has a dot at the start, at the end or beside another dot before the @")
+    local = normalized(given)
+    if len(local.encode()) > MAX_LOCAL:
+        _refuse(text, f"has more than {MAX_LOCAL} octets before the @")
+    if not given.isascii() and (reason := flaw(given)):
+        _refuse(text, reason)
+    return local
 
 
 def _to_ascii(text: str, domain: str) -> str:
-    """Return the A-labels of `domain` (UTS 46 mapping, IDNA 2008 rules), checked after mapping."""
+    """Return the lower-case A-labels of `domain`, which is a host name of several labels."""
     if not domain.strip("."):
         _refuse(text, "has no domain: write name@domain")
-    try:
-        encoded = idna.encode(domain, uts46=True, std3_rules=True).decode("ascii").lower()
-    except UnicodeError as error:
-        reason = f"has a domain that cannot be registered ({error}): write it as it is registered"
-        raise AddressError(f"{text!a} {reason}.") from error
+    encoded = _encoded(text, domain)
     if "." not in encoded:
         _refuse(text, "has a domain of one label: use the full domain name, such as example.com")
     if _DOMAIN.fullmatch(encoded) is None:
@@ -194,6 +191,36 @@ def _to_ascii(text: str, domain: str) -> str:
             text, "has a domain that is no host name: use the full domain name, such as example.com"
         )
     return encoded
+
+
+def _encoded(text: str, domain: str) -> str:
+    """Map as UTS 46 does, without its transitional processing, and encode by IDNA 2008.
+
+    A-labels are decoded and encoded again, so that none stands for what could not be registered.
+    """
+    plain = domain.lower()
+    if "xn--" not in plain and _DOMAIN.fullmatch(plain):
+        return plain
+    try:
+        mapped = idna.uts46_remap(domain, std3_rules=True)
+        # The rules of some scripts look at all of a label for each character of it.
+        if max(map(len, mapped.split("."))) > _MAX_LABEL:
+            _refuse(
+                text, f"has more than {_MAX_LABEL} characters between two dots: shorten its domain"
+            )
+        encoded = idna.encode(mapped).decode("ascii")
+        _check_directions(idna.decode(encoded))
+        return encoded
+    except UnicodeError as error:
+        reason = f"has a domain that cannot be registered ({error}): write it as it is registered"
+        raise AddressError(f"{text!a} {reason}.") from error
+
+
+def _check_directions(shown: str) -> None:
+    """Check all labels where one runs from right to left (RFC 5893 §2). Raises UnicodeError."""
+    if any(bidirectional(character) in _RIGHT_TO_LEFT for character in shown):
+        for label in filter(None, shown.split(".")):
+            idna.check_bidi(label, check_ltr=True)
 
 
 def _refuse(text: str, reason: str) -> NoReturn:

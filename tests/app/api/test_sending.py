@@ -195,6 +195,8 @@ async def test_unusable_idempotency_key_is_refused(client: Client, key: str) -> 
         {"to": None, "cc": ["only-cc@example.com"], "reply_to": ["a@b.example", "c@d.example"]},
         {"sender": {"address": "a@b.example", "name": "Ünïcödé ✉"}},
         {"to": "user@bücher.example"},
+        {"sender": "Jürgen <jürgen@bücher.example>", "to": "用户@例え.テスト"},
+        {"cc": {"address": "χρήστης@παράδειγμα.ελ", "name": "Χρήστης"}, "reply_to": "ü@b.example"},
         {"subject": "✉ " * 400},
         {"metadata": {"k" * 40: "v" * 500}},
         {"metadata": {f"k{n}": "" for n in range(50)}},
@@ -234,10 +236,25 @@ async def test_message_is_of_the_stream_and_of_the_caution_that_it_asks_for(clie
         assert (found.at("/stream"), found.at("/on_unknown"), found.at("/tls")) == kept
 
 
+async def test_an_address_is_told_as_it_is_in_the_envelope(client: Client) -> None:
+    sent = await client.send(
+        sender="Jürgen@Bücher.example",
+        to=["Bu\u0308ro@Faß.example", "Büro@xn--fa-hia.example", "büro@faß.example"],
+    )
+    kept = ["Büro@xn--fa-hia.example", "büro@xn--fa-hia.example"]
+    found = await client.get(f"/messages/{sent.text_at('/id')}")
+    for answer in (sent, found):
+        told = answer.at("/recipients")
+        assert isinstance(told, list)
+        assert [answer.text_at(f"/recipients/{n}/address") for n, _ in enumerate(told)] == kept
+    assert found.text_at("/from") == "Jürgen@xn--bcher-kva.example"
+
+
 async def test_message_tells_who_gets_its_reports(client: Client) -> None:
     for fields, kept in (
         ({}, None),
         ({"report_to": "Ops@Bücher.example"}, "Ops@xn--bcher-kva.example"),
+        ({"report_to": "Bu\u0308ro@Bücher.example"}, "Büro@xn--bcher-kva.example"),
     ):
         sent = await client.send(**fields)
         found = await client.get(f"/messages/{sent.text_at('/id')}")

@@ -87,7 +87,7 @@ def test_addresses_beyond_ascii_are_signed_as_the_octets_that_they_are(
     message = signed(replace(LETTER, sender=sender, to=tuple(others), reply_to=(sender,)))
     assert message.count(str(sender.address).encode()) >= 2
     assert both_accept([message]) == [True]
-    # RFC 8616 §4: domain and selector are A-labels.
+    # RFC 8616 §5: domain and selector are A-labels.
     places = [(tags["d"], tags["s"]) for tags in signature_tags(message)]
     assert places == [("example.com", "rsa2026"), ("example.com", "ed2026")]
     assert both_accept([message.replace("ü".encode(), b"u", 1)]) == [False]

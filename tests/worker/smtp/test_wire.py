@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from app.mail.address import AddressError, parse_address
 from tests.fakes.smtp import SmtpServer
 from tests.worker.smtp.parts import client, envelope
 from worker.outcomes.outcome import Verdict
@@ -82,3 +84,47 @@ async def test_each_command_is_one_line(server: SmtpServer) -> None:
         *["EHLO", "MAIL", "RCPT", "RCPT", "RCPT", "DATA"],
         *["MAIL", "RCPT", "DATA", "QUIT"],
     ]
+
+
+_HOSTILE = st.text(
+    st.sampled_from('ab.@<>"\\ (),:;%\r\n\0\t=+üa\u0308漢\u2028\u0085\u202e＠א'), max_size=30
+)
+_INJECTED = st.sampled_from(
+    [
+        "\r\nRSET\r\n",
+        "\n",
+        "> SIZE=1",
+        " NOTIFY=NEVER",
+        "\0",
+        "\u2028",
+        "<",
+        "\x85QUIT",
+        "+a",
+        "ü",
+        "",
+    ]
+)
+
+
+@given(st.tuples(_HOSTILE | st.just("ann"), _INJECTED, _HOSTILE | st.just("é")).map("".join))
+@example("jürgen")
+@example("o'hara+a=b/c")
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+async def test_no_address_that_is_taken_makes_more_or_other_commands(local: str) -> None:
+    try:
+        address = str(parse_address(f"{local}@example.net"))
+    except AddressError:
+        return
+    sent = replace(envelope(address, "bob@example.net", mail_from=address), id="msg_1")
+    async with (
+        SmtpServer(extensions=["PIPELINING", "SMTPUTF8", "DSN"]) as server,
+        client() as sender,
+    ):
+        await sender.carry(server, sent)
+        await server.received(1)
+        (session,) = server.sessions
+    assert session.verbs()[:5] == ["EHLO", "MAIL", "RCPT", "RCPT", "DATA"]
+    assert all(re.fullmatch(r"[A-Z]+(?: [^\x00-\x1f\x7f]+)?", each) for each in session.commands)
+    octets = session.commands[2].encode("latin-1").decode()
+    assert octets.startswith(f"RCPT TO:<{address}> NOTIFY=FAILURE ORCPT=")
+    assert octets.count(" ") == 3
