@@ -44,6 +44,27 @@ def test_octets_are_decoded_to_themselves(octets: bytes) -> None:
     assert all(len(line) == 76 for line in body.octets.split(b"\r\n")[:-1])
 
 
+@pytest.mark.parametrize("size", [57 * 8192 - 1, 57 * 8192, 57 * 8192 + 1, 1_500_000])
+def test_large_octets_are_decoded_to_themselves(size: int) -> None:
+    octets = bytes(range(251)) * (size // 251 + 1)
+    body = encode_octets(octets[:size])
+    assert b64decode(body.octets) == octets[:size]
+    assert {len(line) for line in body.octets.split(b"\r\n")[:-1]} == {76}
+
+
+@pytest.mark.parametrize(
+    "line", ["Grüße \n", "From an=y\n", f"{'ä' + 'x' * 100_000}\t\n", "\x0c", "\n"]
+)
+def test_a_large_text_is_decoded_to_itself(line: str) -> None:
+    text = "ab\x0b" + line * (1_000_000 // len(line)) + "the end "
+    body = encode_text(text)
+    assert body.encoding in {"quoted-printable", "base64"}
+    decode = b64decode if body.encoding == "base64" else decodestring
+    assert decode(body.octets).decode() == canonical(text)
+    assert max(map(len, body.octets.split(b"\r\n"))) <= 76
+    assert b"\r\nFrom " not in body.octets
+
+
 @pytest.mark.parametrize("mixed", ["a\nb\rc\r\nd", "a\r\r\nb", "a\n\rb", "\r", "\n", "\r\n"])
 def test_every_line_end_becomes_one_crlf(mixed: str) -> None:
     assert encode_text(mixed).octets.decode() == canonical(mixed)
