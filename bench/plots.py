@@ -32,6 +32,7 @@ _ROWS = (
     ("idle worker", "idle_worker_percent", "{:.1f} % of a core"),
     ("composing a two-part mail of 10 KB", "compose_us", "{:.0f} µs"),
     ("signing it (RSA-2048)", "sign_us", "{:.0f} µs"),
+    ("the RSA operation alone", "sign_rsa_us", "{:.0f} µs"),
     ("1,000 sites 100 ms away", "wire_100ms_per_s", "{:.0f} mails/s"),
     ("connections one worker held there, most", "wire_100ms_connections", "{:.0f}"),
     ("connections one worker held there, mean", "wire_100ms_connections_mean", "{:.0f}"),
