@@ -7,6 +7,7 @@ at all; the source of a mail can always be read raw.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from email import policy
 from email.errors import HeaderParseError
@@ -19,6 +20,7 @@ from typing import TypeAlias
 _MAX_HEADERS = 200
 _MAX_VALUE = 4_000
 _MAX_PARTS = 200
+_FORMS = frozenset({"text/plain", "text/html", "text/x-amp-html", "text/calendar"})
 # Controls, bidirectional overrides and lone surrogates: they reorder or break what is shown.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 # The parser promises not to raise, but hostile mails get some of these out of it.
@@ -42,6 +44,8 @@ class Letter:
     headers: tuple[tuple[str, str], ...] = ()
     text: str | None = None
     html: str | None = None
+    amp: str | None = None
+    calendar: str | None = None
     parts: tuple[Part, ...] = ()
 
     def header(self, name: str) -> str:
@@ -54,7 +58,7 @@ def read_letter(content: bytes) -> Letter:
     """Return the mail with all its parts."""
     try:
         message = BytesParser(policy=policy.compat32).parsebytes(content)
-        leaves = [leaf for leaf in message.walk() if not leaf.is_multipart()][:_MAX_PARTS]
+        leaves = list(islice(_leaves(message), _MAX_PARTS))
     except _FAULTS:
         return read_headers(content)
     bodies = _bodies(leaves)
@@ -62,6 +66,8 @@ def read_letter(content: bytes) -> Letter:
         headers=_headers(message),
         text=_text(bodies.get("text/plain")),
         html=_text(bodies.get("text/html")),
+        amp=_text(bodies.get("text/x-amp-html")),
+        calendar=_text(bodies.get("text/calendar")),
         parts=tuple(_part(leaf) for leaf in leaves if not _is_among(leaf, bodies)),
     )
 
@@ -118,12 +124,22 @@ def _decode(content: bytes, charset: str | None) -> str:
         return content.decode("utf-8", "replace")
 
 
+def _leaves(message: _Message) -> Iterator[_Message]:
+    """Yield the parts in their order; a mail that was passed on is one part, whatever is in it."""
+    if message.get_content_maintype() != "multipart" or not message.is_multipart():
+        yield message
+        return
+    for part in message.get_payload():
+        if isinstance(part, Message):
+            yield from _leaves(part)
+
+
 def _bodies(leaves: list[_Message]) -> dict[str, _Message]:
-    """Return the leaves that are the text and the HTML of the mail: the first of each kind."""
+    """Return the leaves that are forms of the mail's text: the first of each kind."""
     bodies: dict[str, _Message] = {}
     for leaf in leaves:
         kind = leaf.get_content_type()
-        if kind in {"text/plain", "text/html"} and not _is_attached(leaf):
+        if kind in _FORMS and not _is_attached(leaf):
             bodies.setdefault(kind, leaf)
     return bodies
 
@@ -151,6 +167,10 @@ def _charset(leaf: _Message) -> str | None:
 
 def _payload(leaf: _Message) -> bytes:
     try:
+        if leaf.is_multipart():
+            return b"".join(
+                inner.as_bytes() for inner in leaf.get_payload() if isinstance(inner, Message)
+            )
         payload = leaf.get_payload(decode=True)
     except _FAULTS:
         return b""

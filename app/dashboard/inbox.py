@@ -10,13 +10,15 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from html import unescape
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from fastapi import APIRouter, Depends, Header, HTTPException, Request, Response
 from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse
 
+from app.catchall.calendars import read_calendar
 from app.catchall.folder import Arrival, MailFolder
 from app.catchall.reading import Letter, Part, read_headers, read_letter
 from app.catchall.specials import MEANINGS
@@ -25,6 +27,13 @@ from app.dashboard.reference import reference
 
 _SHOWN = 200
 _PICTURES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
+_TITLES = {
+    "html": "HTML",
+    "text": "Text",
+    "calendar": "Invitation",
+    "amp": "AMP",
+    "headers": "Headers",
+}
 _LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 # A mail's HTML may style itself and show its own pictures. It may not run, load, frame or submit
 # anything; its links open a tab of their own, since people click them to try out what they send.
@@ -165,14 +174,31 @@ def _require_local_name(request: Request) -> None:
 
 
 def _shown(arrival: Arrival, letter: Letter) -> dict[str, object]:
-    bodies = {"html": letter.html, "text": letter.text}
+    bodies = {
+        "html": letter.html,
+        "text": letter.text,
+        "calendar": letter.calendar,
+        "amp": letter.amp,
+    }
     views = [name for name, body in bodies.items() if body is not None]
     return {
         "arrival": arrival,
         "letter": letter,
         "views": [*views, "headers"],
+        "titles": _TITLES,
+        "event": read_calendar(letter.calendar or ""),
         "pictures": _PICTURES,
+        "inside": _named(letter),
     }
+
+
+def _named(letter: Letter) -> set[str]:
+    """Return the content ids that the HTML names (RFC 2392)."""
+    return {_content_id(found) for found in _CID.findall(letter.html or "")}
+
+
+def _content_id(url: str) -> str:
+    return unquote(unescape(url))
 
 
 def _with_pictures(arrival: Arrival, letter: Letter) -> str:
@@ -180,7 +206,7 @@ def _with_pictures(arrival: Arrival, letter: Letter) -> str:
     numbers = {part.content_id: number for number, part in enumerate(letter.parts)}
 
     def place(found: re.Match[str]) -> str:
-        number = numbers.get(found[1])
+        number = numbers.get(_content_id(found[1]))
         return found[0] if number is None else f"/mailbox/{arrival.id}/parts/{number}"
 
     return _CID.sub(place, letter.html or "")

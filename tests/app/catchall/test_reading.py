@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from email.message import EmailMessage
 
 import pytest
@@ -9,6 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.catchall.reading import Letter, printable, read_headers, read_letter
+from app.mail.mime.compose import compose
+from app.mail.mime.content import Attachment
+from tests.app.mail.letters import LETTER
+from tests.app.mail.mime.calendars import CALENDAR, INVITATION
 
 
 def newsletter() -> bytes:
@@ -48,6 +53,30 @@ def test_an_attached_text_is_an_attachment() -> None:
     letter = read_letter(raw)
     assert letter.text is None
     assert letter.parts[0].filename == "a.txt"
+
+
+def test_every_form_of_the_text_is_told_apart() -> None:
+    amp = "<!doctype html><html ⚡4email>"
+    letter = read_letter(
+        compose(replace(LETTER, html="<p>", amp=amp, invitation=INVITATION), "seed")
+    )
+    assert (letter.html, letter.amp, letter.calendar) == ("<p>", amp, CALENDAR)
+    assert [(part.filename, part.content_type) for part in letter.parts] == [
+        ("invite.ics", "application/ics")
+    ]
+
+
+def test_a_mail_that_was_passed_on_is_one_part() -> None:
+    inner = newsletter().replace(b"\n", b"\r\n")
+    passed_on = Attachment("old.eml", "message/rfc822", b"X-A: b\r\n\r\nold\r\n")
+    whole = Attachment("news.eml", "message/rfc822", inner)
+    letter = read_letter(
+        compose(replace(LETTER, text=None, attachments=(passed_on, whole)), "seed")
+    )
+    assert letter.text is None
+    assert [part.filename for part in letter.parts] == ["old.eml", "news.eml"]
+    assert letter.parts[0].content.replace(b"\r\n", b"\n") == b"X-A: b\n\nold\n"
+    assert b"cid:logo" in letter.parts[1].content
 
 
 def test_raw_utf_8_in_a_header_is_read() -> None:

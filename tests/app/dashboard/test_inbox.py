@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,6 +12,10 @@ from fastapi import FastAPI
 from app.catchall.folder import Arrival, MailFolder, MailId, new_mail_id
 from app.catchall.specials import Special
 from app.dashboard.inbox import mailbox_router
+from app.mail.mime.compose import compose
+from app.mail.mime.content import Attachment
+from tests.app.mail.letters import LETTER
+from tests.app.mail.mime.calendars import CALENDAR, INVITATION
 from tests.fakes.asgi import Answer, get
 
 HOSTILE = "<script>alert(1)</script>"
@@ -139,6 +144,32 @@ async def test_pictures_of_a_mail_come_from_the_mail(inbox: Inbox) -> None:
     picture = await inbox.get(f"/mailbox/{identity}/parts/0")
     assert picture.body == b"png"
     assert picture.headers["Content-Type"] == "image/png"
+
+
+async def test_every_form_of_a_mail_has_a_view_and_every_file_its_place(inbox: Inbox) -> None:
+    logo = Attachment("logo.png", "image/png", b"png", content_id="logo@example.com")
+    photo = Attachment("photo.png", "image/png", b"png")
+    html, amp = '<img src="cid:logo%40example.com">', "<!doctype html><html amp4email>"
+    letter = replace(LETTER, html=html, amp=amp, invitation=INVITATION, attachments=(logo, photo))
+    identity = inbox.put(compose(letter, "seed"))
+    shown = (await inbox.get(f"/mailbox/{identity}")).text
+    for view in ("html", "text", "calendar", "amp", "headers"):
+        assert f'id="view-{view}"' in shown
+    assert "Shop: Café &lt;shop@example.com&gt;" in shown
+    assert "BEGIN:VCALENDAR" in shown
+    assert "&lt;html amp4email&gt;" in shown
+    assert shown.count("in the HTML") == 1
+    assert shown.count('class="preview"') == 2
+    inside = (await inbox.get(f"/mailbox/{identity}/html")).text
+    assert f'src="/mailbox/{identity}/parts/0"' in inside
+
+
+async def test_a_hostile_invitation_is_text_like_all_else(inbox: Inbox) -> None:
+    calendar = CALENDAR.replace("SUMMARY:", f"SUMMARY:{HOSTILE}")
+    letter = replace(LETTER, invitation=replace(INVITATION, content=calendar))
+    shown = (await inbox.get(f"/mailbox/{inbox.put(compose(letter, 'seed'))}")).text
+    assert HOSTILE not in shown
+    assert "alert(1)" in shown
 
 
 @pytest.mark.parametrize("number", [1, 2])
