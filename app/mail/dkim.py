@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -67,6 +67,7 @@ _WANTED = tuple(
     (name, name.lower().encode("ascii"), name in _OVERSIGNED) for name in (*_OVERSIGNED, *_SIGNED)
 )
 _MAX_LINE = 72
+_PIECE_BYTES = 128 * 1024
 _RUNS = re.compile(rb"  +")
 
 
@@ -158,7 +159,7 @@ def sign(message: bytes, keys: Sequence[SigningKey], signed_at: datetime) -> byt
     head, _, body = message.partition(b"\r\n\r\n")
     names, lines = _choose_fields(_relax_head(head))
     tags = (
-        f" t={int(signed_at.timestamp())}; bh={_base64(sha256(_relax_body(body)).digest())};\r\n"
+        f" t={int(signed_at.timestamp())}; bh={_base64(_body_hash(body))};\r\n"
         f" h={_fold_names(names)};\r\n b="
     )
     return b"".join([*[_signature_field(key, tags, lines) for key in keys], message])
@@ -207,15 +208,42 @@ def _choose_fields(fields: dict[bytes, list[bytes]]) -> tuple[list[str], bytes]:
     return names, b"".join(lines)
 
 
-def _relax_body(body: bytes) -> bytes:
-    """Return the relaxed form of a body (RFC 6376 §3.4.4); an empty one stays empty."""
-    body = body.replace(b"\t", b" ")
-    if b"  " in body:
-        body = _RUNS.sub(b" ", body)
-    if not body.endswith(b"\r\n"):
-        body += b"\r\n"
-    body = body.replace(b" \r\n", b"\r\n").rstrip(b"\r\n")
-    return body + b"\r\n" if body else b""
+def _body_hash(body: bytes) -> bytes:
+    """Return the hash of the relaxed form of a body (RFC 6376 §3.4.4); an empty one stays empty.
+
+    Piece by piece, so that a thread with a large body lets others run in between.
+    """
+    digest, line_ends, is_empty = sha256(), 0, True
+    for piece in _pieces(body):
+        lines = _relax_lines(piece)
+        text = lines.rstrip(b"\r\n")
+        if text:
+            # Those before it, whose number is only now known to matter.
+            digest.update(b"\r\n" * line_ends)
+            digest.update(text)
+            line_ends, is_empty = 0, False
+        line_ends += (len(lines) - len(text)) // 2
+    digest.update(b"" if is_empty else b"\r\n")
+    return digest.digest()
+
+
+def _relax_lines(lines: bytes) -> bytes:
+    lines = lines.replace(b"\t", b" ")
+    if b"  " in lines:
+        lines = _RUNS.sub(b" ", lines)
+    if not lines.endswith(b"\r\n"):
+        lines += b"\r\n"
+    return lines.replace(b" \r\n", b"\r\n")
+
+
+def _pieces(body: bytes) -> Iterator[bytes]:
+    """Cut behind line ends only."""
+    start = 0
+    while start < len(body):
+        end = body.find(b"\r\n", start + _PIECE_BYTES)
+        end = len(body) if end < 0 else end + len(b"\r\n")
+        yield body[start:end]
+        start = end
 
 
 def _fold_names(names: Sequence[str]) -> str:

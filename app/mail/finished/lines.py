@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 MAX_LINE = 998
 """Octets of a line without its CRLF (RFC 5322 §2.1.1)."""
-_PIECE = 1024 * 1024
+_PIECE = 128 * 1024
 _CRLF = b"\r\n"
 
 

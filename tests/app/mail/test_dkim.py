@@ -114,6 +114,18 @@ def test_white_space_and_empty_lines_are_canonicalised_as_verifiers_do(body: byt
     assert both_accept([sign(HEAD + body, KEYS, NOW)]) == [True]
 
 
+@pytest.mark.parametrize("size", [128 * 1024 - 4, 128 * 1024 - 2, 128 * 1024, 400_000])
+@pytest.mark.parametrize("filling", [b"\r\n", b" \t\r\n", b"a  b \r\n", b"ab \r\n\r\n", b"x"])
+@pytest.mark.parametrize("end", [b"", b"\r\n", b"\t \r\n\r\n", b"\r\nlast"])
+def test_a_large_body_is_canonicalised_as_a_small_one(
+    size: int, filling: bytes, end: bytes
+) -> None:
+    body = (filling * (size // len(filling) + 1))[:size].rstrip(b"\r\n") + end
+    # SMTP ends the last line where nobody else did.
+    arrived = sign(HEAD + body, KEYS[:1], NOW) + b"\r\n" * (not end.endswith(b"\r\n"))
+    assert dkimpy_accepts(arrived, 0, RECORDS)
+
+
 def test_the_line_end_that_smtp_adds_to_the_last_line_breaks_nothing() -> None:
     assert both_accept([sign(HEAD + b"a", KEYS, NOW) + b"\r\n"]) == [True]
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from app.mail.finished.lines import MAX_LINE, canonical, long_line
 
-PIECE = 1024 * 1024
+PIECE = 128 * 1024
 ENDS = re.compile(rb"\r\n|\r|\n")
 
 
