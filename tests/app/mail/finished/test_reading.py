@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from app.mail.address import Address
 from app.mail.finished.faults import MailError
@@ -240,3 +244,46 @@ def test_hostile_lines_are_read_as_quickly_as_others(word: bytes) -> None:
     folded = b"\r\n ".join([word] * 120)
     assert read(b"To: " + folded, b"Subject: " + folded).to == frozenset()
     assert refused(b"From: " + folded + b"\r\n\r\n") == [("header/from", "invalid_address")]
+
+
+PIECES = [
+    *[
+        b"From: a@b.example",
+        b"Bcc: c@d.example",
+        b"Subject: =?utf-8?b?w7w=?=",
+        b"X",
+        b":",
+        b" ",
+        b"\t",
+        b"<",
+        b'"',
+    ],
+    *[
+        b"\r\n",
+        b"\n",
+        b"\r",
+        b"\r\n\r\n",
+        b"\0",
+        b"\xff",
+        "ü".encode(),
+        b".",
+        b"Message-ID: <a@b>",
+        b"Sender:",
+    ],
+]
+
+
+@given(st.binary(max_size=200) | st.lists(st.sampled_from(PIECES), max_size=20).map(b"".join))
+@example(b"From: a@b.example\r\nBcc\r\n : x")
+def test_any_bytes_are_read_or_refused_and_what_is_read_is_sound(raw: bytes) -> None:
+    try:
+        mail = read_mail(raw)
+    except MailError:
+        assert refused(raw)
+        return
+    whole = mail.head + b"\r\n" + mail.body
+    assert not re.search(rb"(?<!\r)\n|\r(?!\n)", whole)
+    assert not re.search(rb"(?im)^(?:resent-)?bcc\s*:", mail.head)
+    assert len(re.findall(rb"(?im)^from:", mail.head)) == 1
+    again = read_mail(whole)
+    assert (again.head, again.body, again.author) == (mail.head, mail.body, mail.author)
