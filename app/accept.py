@@ -47,13 +47,14 @@ class Acceptor:
         return kept.receipt
 
     def _message(self, draft: AnyDraft, caller: Caller) -> Message:
-        now, options = self.clock(), draft.options
+        now, options, author = self.clock(), draft.options, draft.sender.address
         return Message(
             id=new_message_id(),
             project=caller.project,
             stream=options.stream,
             mail_from=str(draft.mail_from),
             subject=draft.subject,
+            other_author=str(author) if author != draft.mail_from else "",
             recipients=self._recipients(draft),
             tags=options.tags,
             metadata=options.metadata,

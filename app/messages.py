@@ -98,7 +98,8 @@ class Message:
     `mail_from` is empty for the null return path. `report_to` gets a mail when a recipient fails, and one
     when some are still under way at `late_at`. A report names the message that it is about in `reports_on`; no
     endpoint is told of what becomes of reports. `is_merged` says that each recipient gets a copy of its own and
-    must not learn of the others. `size_bytes` is the size of the largest copy.
+    must not learn of the others. `size_bytes` is the size of the largest copy. `other_author` is the address in
+    From where the return path is another one.
     """
 
     id: MessageId
@@ -118,6 +119,12 @@ class Message:
     late_at: datetime | None = None
     reports_on: MessageId | None = None
     is_merged: bool = False
+    other_author: str = ""
+
+    @property
+    def author(self) -> str:
+        """The address in From; empty for a delivery report."""
+        return self.other_author or self.mail_from
 
     @property
     def is_reported(self) -> bool:

@@ -50,7 +50,7 @@ class Reporter:
 
     def written(self, notice: Notice, subject: Subject) -> Letter:
         """Return the report on a subject as a message."""
-        told, domain = notice.message, notice.message.mail_from.rpartition("@")[2]
+        told, domain = notice.message, notice.message.author.rpartition("@")[2]
         message = self._message(told)
         report = DeliveryReport(
             message=told,

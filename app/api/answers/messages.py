@@ -92,7 +92,11 @@ class MessageOut(AnswerModel):
     id: str
     sender: str = Field(
         serialization_alias="from",
-        description="The author's address; empty for a delivery report, which has no return path.",
+        description="The author's address; empty for a delivery report.",
+    )
+    mail_from: str = Field(
+        description="The return path: the author's address too, but where a finished mail came with another. "
+        "Empty for a delivery report, which has none."
     )
     subject: str
     tags: list[str]
@@ -116,7 +120,8 @@ class MessageOut(AnswerModel):
         both = zip(message.recipients, view.states, strict=True)
         return cls(
             id=message.id,
-            sender=message.mail_from,
+            sender=message.author,
+            mail_from=message.mail_from,
             subject=message.subject,
             tags=list(message.tags),
             metadata=message.metadata,

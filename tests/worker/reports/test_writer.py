@@ -31,6 +31,16 @@ def reporter(spool: Spool, settings: Settings, keys: Path | None = None) -> Repo
     return Reporter(spool.store, Keyring(keys), settings, lambda: NOW)
 
 
+async def test_a_report_comes_from_the_domain_of_the_author_wherever_trouble_is_told(
+    spool: Spool, settings: Settings
+) -> None:
+    told = replace(TOLD, mail_from="x@bounces.example.net", other_author="sender@example.com")
+    (subject, *_) = subjects(failed(told, BOUNCED, BOUNCED, BOUNCED))
+    letter = reporter(spool, settings).written(failed(told, BOUNCED, BOUNCED, BOUNCED), subject)
+    assert b"\r\nFrom: Mail delivery <postmaster@example.com>\r\n" in letter.copies[0]
+    assert b"bounces" not in letter.copies[0]
+
+
 @pytest.fixture
 def settings(valkey_url: str) -> Settings:
     return spool_settings(valkey_url)
