@@ -1,0 +1,91 @@
+"""Missing variables: a rendering that failed is tried again with blanks, until all that it lacks are known.
+
+The engine stops at the first value that is not there. Only trying tells which others are needed too, since
+what stands in a branch that is not taken is not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from minijinja import TemplateError
+
+from app.errors import FieldError
+from app.letters.grammar import Path
+from app.letters.values import Fields
+
+_MOST = 50
+
+Attempt = Callable[[Mapping[str, object]], Exception | None]
+"""Renders with these values and returns why it could not."""
+
+
+def find_missing(
+    attempt: Attempt, source: str, paths: Sequence[Path], values: Mapping[str, object]
+) -> tuple[FieldError, ...]:
+    """Return the variables that `source` names (in `paths`) and `values` lack; none if it fails otherwise."""
+    found: dict[str, FieldError] = {}
+    error = attempt(values)
+    while (
+        error and len(found) < _MOST and (lacking := list(_lacking(error, source, paths, values)))
+    ):
+        for path in lacking:
+            found.setdefault(str(path), _missing(path))
+            values = _filled(values, path.names)
+        if lacking[0].is_bound:
+            break  # in rows that there may be many of
+        error = attempt(values)
+    return tuple(found.values())
+
+
+def _lacking(
+    error: Exception, source: str, paths: Sequence[Path], values: Mapping[str, object]
+) -> Iterator[Path]:
+    """Yield the paths that have no value, in the tag where the rendering failed if that is known."""
+    suspects = [path for path in paths if not path.is_guarded]
+    if not isinstance(error, TemplateError):
+        # A filter of ours, which cannot tell where it stands, got nothing.
+        yield from (
+            path for path in suspects if not path.is_bound and _is_absent(path.names, values)
+        )
+        return
+    if error.kind != "UndefinedError" and "undefined" not in str(error):
+        return
+    tag = _tag(error, source, paths)
+    suspects = [path for path in suspects if path.tag == tag]
+    absent = [path for path in suspects if not path.is_bound and _is_absent(path.names, values)]
+    yield from absent or [path for path in suspects if path.is_bound and path.names[1:]][:1]
+
+
+def _tag(error: TemplateError, source: str, paths: Sequence[Path]) -> int | None:
+    """Return where the tag begins that the engine complains of; it counts bytes, and we characters."""
+    if error.range is None:
+        return None
+    place = len(source.encode()[: error.range[0]].decode(errors="ignore"))
+    return max((path.tag for path in paths if path.tag <= place), default=None)
+
+
+def _is_absent(names: Sequence[str], values: object) -> bool:
+    for name in names:
+        if not isinstance(values, Mapping) or name not in values:
+            return True
+        values = values[name]
+    return False
+
+
+def _filled(values: object, names: Sequence[str]) -> Fields:
+    """Return the values with an empty text in that place."""
+    fields = values if isinstance(values, dict) else {}
+    name, *rest = names
+    known = {**fields}
+    known[name] = _filled(known.get(name), rest) if rest else ""
+    return Fields(known)
+
+
+def _missing(path: Path) -> FieldError:
+    if path.is_bound:
+        detail = f"the template needs {path} in each row, and some lack it"
+        return FieldError("/variables", "missing_variable", detail)
+    steps = (name.replace("~", "~0").replace("/", "~1") for name in path.names)
+    detail = f"the template needs a value for {path}"
+    return FieldError("/variables/" + "/".join(steps), "missing_variable", detail)
