@@ -16,14 +16,17 @@ from app.api.deps import Services
 from app.api.document import DESCRIPTION, VERSION, Api
 from app.api.middleware import Boundary, Room
 from app.api.problems import on_domain_error, on_http_error, on_parameter_error
-from app.api.resources import endpoints, messages
+from app.api.resources import endpoints, messages, templates
 from app.api.resources import health as health_routes
 from app.dashboard.inbox import mailbox_router
 from app.errors import ConfigurationError, PillarboxError
+from app.letters.authoring import Author, NoCrafts
+from app.letters.templating import Patterns
 from app.letters.writer import Writer
 from app.projects.endpoints import Endpoints
 from app.projects.keyring import Keyring
 from app.projects.keys import Doorman
+from app.projects.templates import Templates
 from app.settings import Settings, read_settings
 from app.signals.logs import configure_logs
 from app.signals.metrics import HttpMetrics, new_registry
@@ -67,8 +70,9 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_exception_handler(PillarboxError, on_domain_error)
     app.add_exception_handler(HTTPException, on_http_error)
     app.add_exception_handler(RequestValidationError, on_parameter_error)
-    for router in (messages.sending, messages.router, endpoints.router, health_routes.router):
+    for router in (messages.sending, messages.router, endpoints.router, templates.router):
         app.include_router(router)
+    app.include_router(health_routes.router)
     if settings.mailbox.directory:
         app.include_router(mailbox_router(settings.mailbox.directory), include_in_schema=False)
     return app
@@ -99,6 +103,8 @@ def _services(settings: Settings, keyring: Keyring, redis: Redis) -> Services:
         acceptor=Acceptor(store, alarm, health, Writer(keyring, settings), settings),
         store=store,
         endpoints=Endpoints(redis, settings.webhooks),
+        templates=Templates(redis, settings.templates),
+        author=Author(NoCrafts(), Patterns()),
         doorman=Doorman(redis, settings.api.key_cache),
         health=health,
     )

@@ -268,6 +268,17 @@ class WebhookSettings(_Group):
     """Drains of one endpoint at a time."""
 
 
+class TemplateSettings(_Group):
+    """What mails of a project may be made from."""
+
+    max_templates: Count = 1_000
+    """Templates of one project."""
+    max_versions: Count = 100
+    """Versions of one template."""
+    cache: Seconds = timedelta(seconds=2)
+    """How long the version that was current before may still be sent."""
+
+
 class DkimSettings(_Group):
     """The keys that sign."""
 
@@ -347,6 +358,7 @@ class Settings(BaseSettings):
     dns: DnsSettings = DnsSettings()
     tls: TlsSettings = TlsSettings()
     webhooks: WebhookSettings = WebhookSettings()
+    templates: TemplateSettings = TemplateSettings()
     dkim: DkimSettings = DkimSettings()
     reports: ReportSettings = ReportSettings()
     worker: WorkerSettings = WorkerSettings()

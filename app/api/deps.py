@@ -31,9 +31,11 @@ from app.api.sending.envelope import EnvelopeForm, read_query
 from app.api.sending.requests import MessageRequest
 from app.errors import InvalidRequest
 from app.ids import EndpointId, MessageId
+from app.letters.authoring import Author
 from app.letters.drafts import Draft, RawDraft
 from app.projects.endpoints import Endpoints
 from app.projects.keys import Caller, Doorman, Scope
+from app.projects.templates import Templates
 from app.settings import Settings
 from app.spool.health import Health
 from app.spool.store import Idempotency, Store
@@ -50,6 +52,8 @@ class Services:
     acceptor: Acceptor
     store: Store
     endpoints: Endpoints
+    templates: Templates
+    author: Author
     doorman: Doorman
     health: Health
 
@@ -158,10 +162,15 @@ def _key(request: Request) -> str | None:
     return key
 
 
-async def _endpoint_request(request: Request) -> EndpointRequest:
-    services = await services_of(request)
-    body = await read_body(request, services.settings.api.max_body_bytes)
-    return await _beside_the_loop_if_large(lambda: _parsed(EndpointRequest, body), body)
+def sent(form: type[Model]) -> Callable[[Request], Coroutine[object, object, Model]]:
+    """Return what reads a body of this form: a dependency of the routes that take one."""
+
+    async def read(request: Request) -> Model:
+        services = await services_of(request)
+        body = await read_body(request, services.settings.api.max_body_bytes)
+        return await _beside_the_loop_if_large(lambda: _parsed(form, body), body)
+
+    return read
 
 
 async def _beside_the_loop_if_large(work: Callable[[], Result], body: bytes) -> Result:
@@ -182,6 +191,6 @@ def _checked(form: type[Model], document: object) -> Model:
 Parts: TypeAlias = Annotated[Services, Depends(services_of)]
 Reader: TypeAlias = Annotated[Caller, Security(_bearer, scopes=[Scope.READ])]
 Manager: TypeAlias = Annotated[Caller, Security(_bearer, scopes=[Scope.MANAGE])]
-SentEndpoint: TypeAlias = Annotated[EndpointRequest, Depends(_endpoint_request)]
+SentEndpoint: TypeAlias = Annotated[EndpointRequest, Depends(sent(EndpointRequest))]
 MessagePath: TypeAlias = Annotated[MessageId, Path(pattern=r"^msg_[0-9a-f]{32}$")]
 EndpointPath: TypeAlias = Annotated[EndpointId, Path(pattern=r"^end_[0-9a-f]{32}$")]

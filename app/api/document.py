@@ -23,12 +23,21 @@ from app.api.answers.problems import ProblemOut
 from app.api.body import JSON, MAIL
 from app.api.problems import KINDS, MEDIA_TYPE
 from app.api.resources.forms import EndpointRequest
+from app.api.resources.templateforms import (
+    CurrentRequest,
+    PreviewRequest,
+    TemplateRequest,
+    UnsavedRequest,
+    VersionRequest,
+)
 from app.api.sending.requests import MessageRequest
 from app.events import EventType
 from app.projects.keys import Scope
 from app.wire import Json
 
-Call: TypeAlias = Literal["send", "send_raw", "create", "list", "read", "ready"]
+Call: TypeAlias = Literal[
+    "send", "send_raw", "create", "add", "try", "list", "search", "read", "drop", "ready"
+]
 Responses: TypeAlias = "dict[int | str, dict[str, Json]]"
 
 VERSION = "1.0"
@@ -61,7 +70,11 @@ _CODES: Mapping[Call, tuple[str, ...]] = MappingProxyType(
         "send": ("malformed_json", *_READ_BODY, *_SENT),
         "send_raw": (*_READ_BODY, *_SENT),
         "create": ("malformed_json", *_READ_BODY, *_KEYED, *_STORED, "spool_full"),
+        "add": ("malformed_json", *_READ_BODY, *_KEYED, "not_found", *_STORED, "spool_full"),
+        "try": ("malformed_json", *_READ_BODY, *_KEYED),
         "list": (*_KEYED, *_STORED),
+        "search": ("invalid_parameter", *_KEYED, *_STORED),
+        "drop": (*_KEYED, "not_found", "invalid_request", *_STORED),
         "read": (*_KEYED, "not_found", *_STORED),
         "ready": ("not_ready",),
     }
@@ -72,7 +85,15 @@ _MAIL_EXAMPLE: Json = {
         "Subject: Your order has shipped\r\n\r\nIt will be with you on Friday.\r\n"
     }
 }
-_REQUESTS = (MessageRequest, EndpointRequest)
+_REQUESTS = (
+    MessageRequest,
+    EndpointRequest,
+    TemplateRequest,
+    VersionRequest,
+    CurrentRequest,
+    PreviewRequest,
+    UnsavedRequest,
+)
 
 
 def problems(call: Call, more: Responses | None = None) -> Responses:

@@ -158,7 +158,9 @@ IS_WORD = AfterValidator(_word)
 """For names for machines."""
 WORD_PATTERN = f"^{_WORD.pattern}$"
 
-Prose: TypeAlias = Annotated[str, AfterValidator(_prose)]
+IS_PROSE = AfterValidator(_prose)
+"""For text of many lines: no NUL. Stands after the limit of length."""
+Prose: TypeAlias = Annotated[str, IS_PROSE]
 """Text of many lines: no NUL."""
 
 Moment: TypeAlias = Annotated[

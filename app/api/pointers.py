@@ -23,6 +23,7 @@ _KNOWN: Mapping[str, tuple[str, str]] = MappingProxyType(
         "dict_type": ("wrong_type", "must be an object"),
         "model_type": ("wrong_type", "must be an object"),
         "model_attributes_type": ("wrong_type", "must be an object"),
+        "bool_type": ("wrong_type", "must be true or false"),
         "int_type": ("wrong_type", "must be a whole number"),
         "string_unicode": (
             "lone_surrogate",

@@ -47,6 +47,12 @@ class InvalidHeader(PillarboxError):
     code = "invalid_header"
 
 
+class InvalidParameter(PillarboxError):
+    """A parameter of the query cannot be used."""
+
+    code = "invalid_parameter"
+
+
 class MethodNotAllowed(PillarboxError):
     """The path exists, but not with this method."""
 
@@ -82,6 +88,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
     {
         "malformed_json": Kind(HTTPStatus.BAD_REQUEST, "The body is not usable JSON"),
         "invalid_header": Kind(HTTPStatus.BAD_REQUEST, "A request header cannot be used"),
+        "invalid_parameter": Kind(HTTPStatus.BAD_REQUEST, "A query parameter cannot be used"),
         "unauthenticated": Kind(HTTPStatus.UNAUTHORIZED, "A valid API key is needed"),
         "forbidden": Kind(HTTPStatus.FORBIDDEN, "The API key may not do this"),
         "not_found": Kind(HTTPStatus.NOT_FOUND, "There is no such thing here"),
@@ -164,7 +171,8 @@ async def on_http_error(request: Request, error: Exception) -> Response:
 
 
 async def on_parameter_error(request: Request, error: Exception) -> Response:
-    """Answer parameters of path and headers that do not have their form: ids that cannot exist, bad headers."""
+    """Answer parameters of path and headers that do not have their form: ids that cannot exist, bad
+    headers and queries."""
     if not isinstance(error, RequestValidationError):
         raise error
     where, name = error.errors()[0]["loc"][:2]
@@ -173,7 +181,8 @@ async def on_parameter_error(request: Request, error: Exception) -> Response:
             request, NotFound("there is nothing with this id in this project")
         )
     detail = f"{name}: {error.errors()[0]['msg']}"
-    return await on_domain_error(request, InvalidHeader(detail))
+    kind = InvalidParameter if where == "query" else InvalidHeader
+    return await on_domain_error(request, kind(detail))
 
 
 def unexpected() -> tuple[str, Response]:

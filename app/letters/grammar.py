@@ -16,6 +16,8 @@ MAX_SOURCE = 256 * 1024
 """Characters of one part of a template."""
 MAX_TOKENS = 200
 """Words and signs in one tag."""
+MAX_ALL_TOKENS = 10_000
+"""Words and signs in all tags of one part; nothing else runs while they are read."""
 MAX_DEPTH = 50
 """Blocks within blocks; each `elif` counts as one more."""
 
@@ -74,10 +76,15 @@ class Path:
     is_bound: bool = False
     """The template itself gives it its value."""
     is_guarded: bool = False
-    """It may be missing: a default or a test of whether it is defined follows."""
+    """Its last name may be missing: a default or a test of whether it is defined follows."""
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """The names that have to be there; none where all may be missing."""
+        return self.names[:-1] if self.is_guarded else self.names
 
     def __str__(self) -> str:
-        return ".".join(self.names)
+        return ".".join(self.needed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +109,7 @@ class _Reading:
 
     source: str
     tag: int = 0
+    tokens: int = 0
     paths: list[Path] = field(default_factory=list)
     depths: list[int] = field(default_factory=list)
     scopes: list[set[str]] = field(default_factory=lambda: [set()])
@@ -130,6 +138,7 @@ def _tag(reading: _Reading, opened: re.Match[str]) -> int:
         return end + 2
     kind, reading.tag = opened[0][:2], opened.start()
     tokens = list(_tokens(reading, opened.end(), kind))
+    _count(reading, len(tokens), opened.start())
     end = tokens.pop().end
     if kind == "{{":
         _expression(reading, tokens)
@@ -138,6 +147,12 @@ def _tag(reading: _Reading, opened: re.Match[str]) -> int:
     else:
         _statement(reading, tokens, opened.start())
     return end
+
+
+def _count(reading: _Reading, tokens: int, place: int) -> None:
+    reading.tokens += tokens
+    if reading.tokens > MAX_ALL_TOKENS:
+        raise reading.refuse(place, f"there are more than {MAX_ALL_TOKENS} words and signs in tags")
 
 
 def _after_raw(reading: _Reading, place: int) -> int:

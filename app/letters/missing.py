@@ -31,7 +31,7 @@ def find_missing(
     ):
         for path in lacking:
             found.setdefault(str(path), _missing(path))
-            values = _filled(values, path.names)
+            values = filled(values, path.needed, "")
         if lacking[0].is_bound:
             break  # in rows that there may be many of
         error = attempt(values)
@@ -42,19 +42,19 @@ def _lacking(
     error: Exception, source: str, paths: Sequence[Path], values: Mapping[str, object]
 ) -> Iterator[Path]:
     """Yield the paths that have no value, in the tag where the rendering failed if that is known."""
-    suspects = [path for path in paths if not path.is_guarded]
+    suspects = [path for path in paths if path.needed]
     if not isinstance(error, TemplateError):
         # A filter of ours, which cannot tell where it stands, got nothing.
         yield from (
-            path for path in suspects if not path.is_bound and _is_absent(path.names, values)
+            path for path in suspects if not path.is_bound and _is_absent(path.needed, values)
         )
         return
     if error.kind != "UndefinedError" and "undefined" not in str(error):
         return
     tag = _tag(error, source, paths)
     suspects = [path for path in suspects if path.tag == tag]
-    absent = [path for path in suspects if not path.is_bound and _is_absent(path.names, values)]
-    yield from absent or [path for path in suspects if path.is_bound and path.names[1:]][:1]
+    absent = [path for path in suspects if not path.is_bound and _is_absent(path.needed, values)]
+    yield from absent or [path for path in suspects if path.is_bound and path.needed[1:]][:1]
 
 
 def _tag(error: TemplateError, source: str, paths: Sequence[Path]) -> int | None:
@@ -73,12 +73,11 @@ def _is_absent(names: Sequence[str], values: object) -> bool:
     return False
 
 
-def _filled(values: object, names: Sequence[str]) -> Fields:
-    """Return the values with an empty text in that place."""
-    fields = values if isinstance(values, dict) else {}
+def filled(values: object, names: Sequence[str], blank: str) -> Fields:
+    """Return the values with `blank` in the place of those names."""
+    known = {**values} if isinstance(values, dict) else {}
     name, *rest = names
-    known = {**fields}
-    known[name] = _filled(known.get(name), rest) if rest else ""
+    known[name] = filled(known.get(name), rest, blank) if rest else blank
     return Fields(known)
 
 
@@ -86,6 +85,6 @@ def _missing(path: Path) -> FieldError:
     if path.is_bound:
         detail = f"the template needs {path} in each row, and some lack it"
         return FieldError("/variables", "missing_variable", detail)
-    steps = (name.replace("~", "~0").replace("/", "~1") for name in path.names)
+    steps = (name.replace("~", "~0").replace("/", "~1") for name in path.needed)
     detail = f"the template needs a value for {path}"
     return FieldError("/variables/" + "/".join(steps), "missing_variable", detail)

@@ -81,7 +81,7 @@ class Pattern:
     @property
     def needs(self) -> tuple[str, ...]:
         """The variables that it names without a default, by their dotted names, each once."""
-        needed = (path for path in self._paths if not path.is_bound and not path.is_guarded)
+        needed = (path for path in self._paths if path.needed and not path.is_bound)
         return tuple(dict.fromkeys(map(str, needed)))
 
     def render(self, values: Mapping[str, object]) -> str:
@@ -136,16 +136,19 @@ class Patterns:
 
         Raises InvalidRequest that names what is wrong in all parts together.
         """
-        values, filled = unpack(variables), {}
-        refused: dict[FieldError, None] = {}
+        return self.filled(sources, unpack(variables))
+
+    def filled(self, sources: Mapping[Part, str], values: Mapping[str, object]) -> dict[Part, str]:
+        """Return each part with `values`, as `unpack` returns them, in it. Raises what `fill` does."""
+        made, refused = dict[Part, str](), dict[FieldError, None]()
         for part, source in sources.items():
             try:
-                filled[part] = self.compiled(part, source).render(values)
+                made[part] = self.compiled(part, source).render(values)
             except InvalidRequest as error:
                 refused |= dict.fromkeys(error.fields)
         if refused:
             raise InvalidRequest(tuple(refused))
-        return filled
+        return made
 
 
 def _engine(name: str, source: str) -> Environment:

@@ -31,6 +31,8 @@ clock                       hash   the `last` tick, and until when leases have `
 endpoints:<project>         hash   endpoint -> the event types it wants, or `*`               with the endpoint
 dropped:<project>           hash   endpoint -> events not queued since it was full            with the endpoint
 endpoint:<project>          hash   endpoint -> its record                                     with the endpoint
+templates:<project>         hash   template -> created, updated (ms), current version, last   with the template
+template:<project>:<name>   hash   version -> its record                                      with the template
 sts:<domain>                hash   an MTA-STS `policy`, and when it was last `used`, ms       when it expires
 sts_due                     zset   domains by the next refresh of their policy, ms            entry by entry
 key:<key>                   string an API key's record: hash of the secret, scopes            when revoked
@@ -67,6 +69,8 @@ class Keyspace:
     endpoints: str
     dropped: str
     endpoint: str
+    templates: str
+    template: str
     sts: str
     sts_due: str
     key: str

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 import aiohttp
 import pytest
@@ -14,7 +15,14 @@ from fastapi import FastAPI
 from app.main import create_app
 from app.projects.keys import create_key
 from app.server.connection import Connection
-from app.settings import ApiSettings, DkimSettings, RedisSettings, Settings, WebhookSettings
+from app.settings import (
+    ApiSettings,
+    DkimSettings,
+    RedisSettings,
+    Settings,
+    TemplateSettings,
+    WebhookSettings,
+)
 from app.spool.client import Redis
 from tests.app.api.client import Client
 
@@ -26,6 +34,9 @@ def settings(valkey_url: str) -> Settings:
         redis=RedisSettings(url=valkey_url),
         api=ApiSettings(max_body_bytes=1_000_000, max_message_bytes=500_000),
         webhooks=WebhookSettings(max_endpoints=3),
+        templates=TemplateSettings(
+            max_templates=3, max_versions=3, cache=timedelta(milliseconds=1)
+        ),
         dkim=DkimSettings(required=False),
     )
 

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from fastapi import FastAPI
 
 from tests.app.api.client import Client
+
+BODIES: Mapping[str, bytes] = {
+    "add_template_version": b'{"text": "Hi"}',
+    "choose_template_version": b'{"version": 1}',
+    "preview_template": b"{}",
+}
+"""What calls with an id take, where they take a body."""
 
 
 async def test_every_call_with_a_foreign_id_is_404(
@@ -13,21 +22,30 @@ async def test_every_call_with_a_foreign_id_is_404(
     sent = await client.send()
     made = await client.post("/endpoints", {"url": "https://shop.example/hook"})
     own = {"message_id": sent.text_at("/id"), "endpoint_id": made.text_at("/id")}
+    own |= {"template_name": "welcome", "version": "1"}
+    await client.post("/templates", {"name": "welcome", "text": "Hello"})
     swept = 0
     for path, calls in app.openapi()["paths"].items():
         if "{" not in path:
             continue
-        for method in calls:
-            answer = await stranger.call(method.upper(), path.format(**own))
+        for method, call in calls.items():
+            body = BODIES[call["operationId"]] if "requestBody" in call else b""
+            headers = {"Content-Type": "application/json"}
+            answer = await stranger.call(
+                method.upper(), path.format(**own), body=body, headers=headers
+            )
             assert (answer.status, answer.code) == (404, "not_found"), (method, path)
             swept += 1
-    assert swept >= 5
+    assert swept >= 12
     assert (await client.get(f"/endpoints/{own['endpoint_id']}")).status == 200
+    assert (await client.get("/templates/welcome")).at("/versions") == [1]
 
 
 async def test_lists_hold_nothing_foreign(client: Client, stranger: Client) -> None:
     await client.post("/endpoints", {"url": "https://shop.example/hook"})
-    assert (await stranger.get("/endpoints")).at("/data") == []
+    await client.post("/templates", {"name": "welcome", "text": "Hello"})
+    for path in ("/endpoints", "/templates"):
+        assert (await stranger.get(path)).at("/data") == []
 
 
 async def test_every_call_but_health_needs_a_key(app: FastAPI, client: Client) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import InvalidRequest
+from app.letters.grammar import FILTERS, TESTS
 from app.letters.templating import Part, Pattern, Patterns
 from app.letters.values import MAX_BYTES, MAX_DEPTH, pack, unpack
 
@@ -47,7 +50,7 @@ def refused(
         ("{% for a in [] %}x{% else %}none{% endfor %}", "none"),
         ("{% for name, value in order|dictsort if name == 'id' %}{{ name }}={{ value }}{% endfor %}", "id=1815"),
         ("{% set both = name ~ '/' ~ order.id %}{{ both }}", "Ada <Lovelace>/1815"),
-        ("{{ missing|default('friend') }} {{ order.more.deep|d('') if false }}", "friend "),
+        ("{{ missing|default('friend') }} {{ order.more|d('') }}", "friend "),
         ("{{ 'known' if name is defined else 'unknown' }} {{ missing is defined }}", "known false"),
         ("[{{ note }}] {{ vip }} {{ 1.5 }}", "[] true 1.5"),
         ("{{ tags|join(', ') }} {{ tags|length }} {{ 'a' in tags }} {{ 2 in [1, 2] }}", "a, b 2 true true"),
@@ -107,13 +110,14 @@ def test_all_missing_variables_of_all_parts_are_named_at_once() -> None:
     sources = {
         Part.SUBJECT: "{{ a }}",
         Part.HTML: "é {{ a }}{{ order.b.c }}{% for row in rows %}{{ row.d }}{% endfor %}{{ e|date }}",
-        Part.TEXT: "{% if vip %}{{ f['g/h'] }}{% else %}{{ not_needed }}{% endif %}{{ i|default('') }}",
+        Part.TEXT: "{% if vip %}{{ f['g/h'] }}{% else %}{{ not_needed }}{% endif %}{{ i|default('') }}"
+        "{{ j.k|d(1) }}",
     }
     with pytest.raises(InvalidRequest) as caught:
         Patterns().fill(sources, pack(ORDER))
     assert {(field.pointer, field.code) for field in caught.value.fields} == {
         (f"/variables/{name}", "missing_variable")
-        for name in ("a", "order/b/c", "rows", "e", "f/g~1h")
+        for name in ("a", "order/b/c", "rows", "e", "f/g~1h", "j")
     }
 
 
@@ -229,10 +233,10 @@ def test_values_may_be_nested_so_deep_and_no_deeper() -> None:
 def test_pattern_names_the_variables_that_it_needs() -> None:
     source = (
         "{{ b.c }}{{ a }}{{ b['c'] }}{{ d|default('') }}{% set e = f %}{{ e }}{% if g is defined %}{% endif %}"
-        "{% for h in i.j %}{{ h.k }}{{ loop.last }}{% endfor %}{{ h }}{{ l|join(sep=m) }}"
+        "{% for h in i.j %}{{ h.k }}{{ loop.last }}{% endfor %}{{ h }}{{ l|join(sep=m) }}{{ o.p|d(1) }}"
         "{% raw %}{{ n }}{% endraw %}"
     )
-    assert Pattern(Part.TEXT, source).needs == ("b.c", "a", "f", "i.j", "h", "l", "m")
+    assert Pattern(Part.TEXT, source).needs == ("b.c", "a", "f", "i.j", "h", "l", "m", "o")
 
 
 def test_patterns_are_kept_within_bounds_and_the_oldest_go_first() -> None:
@@ -244,3 +248,10 @@ def test_patterns_are_kept_within_bounds_and_the_oldest_go_first() -> None:
         patterns.compiled(Part.TEXT, f"{number}")
     assert patterns.compiled(Part.TEXT, "9") is patterns.compiled(Part.TEXT, "9")
     assert patterns.compiled(Part.TEXT, "first") is not first
+
+
+def test_page_for_people_names_every_filter_and_test() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "templates.md").read_text()
+    for word, names in (("Filters", FILTERS), ("Tests", TESTS)):
+        listed = page.partition(f"{word}: ")[2].split("`. " if word == "Filters" else "`, as")[0]
+        assert set(re.findall(r"\w+", listed)) == names
