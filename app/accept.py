@@ -6,8 +6,10 @@ it (ringing the alarm) may fail without harm: the clock wakes every due lane.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from app.errors import FieldError, InvalidRequest
@@ -21,6 +23,8 @@ from app.spool.health import Health
 from app.spool.jobs import Alarm
 from app.spool.store import Idempotency, Store
 
+_MERGES_AT_A_TIME = 4
+
 
 @dataclass(frozen=True, slots=True)
 class Acceptor:
@@ -32,6 +36,9 @@ class Acceptor:
     writer: Writer
     settings: Settings
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    merges: asyncio.Semaphore = field(
+        default_factory=lambda: asyncio.Semaphore(_MERGES_AT_A_TIME), repr=False
+    )
 
     async def accept(
         self, draft: AnyDraft, caller: Caller, idempotency: Idempotency | None
@@ -41,10 +48,15 @@ class Acceptor:
         Raises InvalidRequest, TooLarge, IdempotencyConflict, or SpoolError; then nothing was kept.
         """
         self.health.require_room()
-        letter = await self.writer.write(draft, self._message(draft, caller))
-        kept = await self.store.keep(letter, idempotency)
+        async with self._turn(draft):
+            letter = await self.writer.write(draft, self._message(draft, caller))
+            kept = await self.store.keep(letter, idempotency)
         self.alarm.ring_soon(kept.wakes)
         return kept.receipt
+
+    def _turn(self, draft: AnyDraft) -> AbstractAsyncContextManager[object]:
+        """Let few merges be under way at a time: a small request makes many megabytes of copies."""
+        return self.merges if draft.is_merged else nullcontext()
 
     def _message(self, draft: AnyDraft, caller: Caller) -> Message:
         now, options, author = self.clock(), draft.options, draft.sender.address
@@ -64,6 +76,7 @@ class Acceptor:
             tls=options.tls,
             report_to=str(options.report_to) if options.report_to else None,
             late_at=now + self.settings.reports.late_after if options.report_to else None,
+            is_merged=draft.is_merged,
         )
 
     def _recipients(self, draft: AnyDraft) -> tuple[Recipient, ...]:

@@ -105,7 +105,7 @@ class ApiSettings(_Group):
     """Large bodies (above 256 KB) held at a time, together; more are refused (503). Each takes about six
     times its size while it becomes a mail."""
     max_message_bytes: Count = 30_000_000
-    """Largest message, as it is sent."""
+    """Largest message, as it is sent; where each recipient gets a copy of its own, all copies together."""
     max_recipients: Count = 100
     """Recipients of one message: to, cc and bcc together."""
     max_attachments: Count = 100

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeAlias
 
+from app.letters.values import Variables
 from app.mail.address import Address, Mailbox
 from app.mail.finished.reading import FinishedMail
 from app.mail.mime.content import Attachment
@@ -29,8 +30,20 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True)
+class OwnData:
+    """The variables of one recipient, and its address as the caller wrote it beside them."""
+
+    written: str
+    variables: Variables
+
+
+@dataclass(frozen=True, slots=True)
 class Draft:
-    """A mail to be composed."""
+    """A mail to be composed, or several that differ in their recipient.
+
+    Subject and texts hold variables where `variables` is given. Where `recipients_data` is given, by address,
+    each recipient gets a copy of its own (`app.letters.merging`).
+    """
 
     sender: Mailbox
     to: tuple[Mailbox, ...]
@@ -45,6 +58,8 @@ class Draft:
     attachments: tuple[Attachment, ...] = ()
     thread: Thread = field(default_factory=Thread)
     headers: tuple[tuple[str, str], ...] = ()
+    variables: Variables | None = None
+    recipients_data: Mapping[str, OwnData] | None = None
     options: Options = Options()
 
     @property
@@ -59,10 +74,16 @@ class Draft:
 
     @property
     def size_bytes(self) -> int:
-        """About how much there is to compose."""
+        """About how much there is to compose, in all copies together."""
         texts = len(self.text or "") + len(self.html or "") + len(self.amp or "")
         texts += 2 * len(self.invitation.content) if self.invitation else 0
-        return texts + sum(len(attachment.content) for attachment in self.attachments)
+        files = sum(len(attachment.content) for attachment in self.attachments)
+        return (texts + files) * (len(self.to) if self.is_merged else 1)
+
+    @property
+    def is_merged(self) -> bool:
+        """Tell whether each recipient gets a copy of its own."""
+        return self.recipients_data is not None
 
     def recipients(self) -> tuple[Recipient, ...]:
         """Return each address once, under the first name that it has."""
@@ -86,6 +107,11 @@ class RawDraft:
     mail_from: Address
     rcpt_to: tuple[Address, ...]
     options: Options = Options()
+
+    @property
+    def is_merged(self) -> bool:
+        """A finished mail is the same for all."""
+        return False
 
     @property
     def sender(self) -> Mailbox:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 
 from app.errors import FieldError, InvalidRequest, TooLarge
 from app.letters.additions import header_fields
-from app.letters.drafts import AnyDraft, RawDraft
+from app.letters.drafts import AnyDraft, Draft, RawDraft
+from app.letters.merging import mails
 from app.letters.raw import check_domains, write_raw
+from app.letters.templating import Patterns
 from app.mail.dkim import SigningKey, sign
 from app.mail.mime.compose import compose
 from app.mail.mime.content import Content
@@ -18,7 +21,7 @@ from app.projects.keyring import Keyring
 from app.settings import Settings
 
 _THREAD_ABOVE_BYTES = 256 * 1024
-"""Drafts larger than this are composed beside the event loop, which would stand still for milliseconds."""
+"""Larger drafts, and merges, are written beside the event loop, which would stand still for milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,19 +30,33 @@ class Writer:
 
     keyring: Keyring
     settings: Settings
+    patterns: Patterns = field(default_factory=Patterns)
 
     async def write(self, draft: AnyDraft, message: Message) -> Letter:
         """Return the message with its bytes. Raises InvalidRequest or TooLarge."""
         keys = self._keys(draft)
+        if message.is_merged or draft.size_bytes > _THREAD_ABOVE_BYTES:
+            return await asyncio.to_thread(self._letter, draft, message, keys, Patterns())
+        return self._letter(draft, message, keys, self.patterns)
+
+    def _letter(
+        self, draft: AnyDraft, message: Message, keys: tuple[SigningKey, ...], patterns: Patterns
+    ) -> Letter:
+        most = self.settings.api.max_message_bytes
+        written: tuple[AnyDraft, ...] = (draft,)
+        if isinstance(draft, Draft):
+            written = mails(draft, patterns, most)
         try:
-            if draft.size_bytes > _THREAD_ABOVE_BYTES:
-                raw = await asyncio.to_thread(_write, draft, message, keys)
-            else:
-                raw = _write(draft, message, keys)
+            copies = tuple(
+                _write(mail, message, keys, name)
+                for mail, name in zip(written, _names(message), strict=True)
+            )
         except Refusal as error:
             raise InvalidRequest((FieldError("", "invalid_content", error.reason),)) from error
-        self._check_size(raw)
-        return Letter(replace(message, size_bytes=len(raw)), (raw,))
+        self._check_size(sum(map(len, copies)))
+        subjects = {mail.subject for mail in written}
+        subject = subjects.pop() if len(subjects) == 1 else draft.subject
+        return Letter(replace(message, subject=subject, size_bytes=max(map(len, copies))), copies)
 
     def _keys(self, draft: AnyDraft) -> tuple[SigningKey, ...]:
         domain = draft.sender.address.domain
@@ -53,18 +70,26 @@ class Writer:
             check_domains(draft, self.keyring)
         return keys
 
-    def _check_size(self, raw: bytes) -> None:
+    def _check_size(self, size: int) -> None:
         most = self.settings.api.max_message_bytes
-        if len(raw) > most:
+        if size > most:
             raise TooLarge(
-                f"the message has {len(raw)} bytes; {most} are allowed: link to large files instead"
+                f"the message has {size} bytes; {most} are allowed: link to large files instead"
             )
 
 
-def _write(draft: AnyDraft, message: Message, keys: tuple[SigningKey, ...]) -> bytes:
+def _names(message: Message) -> Iterator[str]:
+    """Yield a name for each copy: unique, and the same whenever it is sent again."""
+    unique = message.id.removeprefix("msg_")
+    if not message.is_merged:
+        yield unique
+    else:
+        yield from (f"{unique}.{index}" for index in range(len(message.recipients)))
+
+
+def _write(draft: AnyDraft, message: Message, keys: tuple[SigningKey, ...], unique: str) -> bytes:
     if isinstance(draft, RawDraft):
         return write_raw(draft, message, keys)
-    unique = message.id.removeprefix("msg_")
     content = Content(
         sender=draft.sender,
         to=draft.to,

@@ -93,7 +93,7 @@ def _example(name: str) -> str:
 
 
 def test_files_of_examples_have_the_forms_of_the_contract() -> None:
-    for name in ("send-simple.json", "send-everything.json"):
+    for name in ("send-simple.json", "send-everything.json", "send-merge.json"):
         request = MessageRequest.model_validate_json(_example(name))
         request.to_draft(datetime.now(UTC), Settings(dkim=DkimSettings(required=False)))
     EndpointRequest.model_validate_json(_example("create-endpoint.json"))

@@ -11,14 +11,16 @@ from app.api.fields import (
     one,
 )
 from app.api.sending.content import ContentForm, read_attachments
+from app.api.sending.merging import MergeForm, by_address, read_recipients_data
 from app.api.sending.options import OptionsForm
 from app.errors import FieldError, InvalidRequest
 from app.letters.drafts import Draft
+from app.letters.values import pack
 from app.mail.mime.content import Attachment
 from app.settings import Settings
 
 
-class MessageRequest(OptionsForm, ContentForm):
+class MessageRequest(OptionsForm, MergeForm, ContentForm):
     """A message to send, to at least one recipient in `to`, `cc` or `bcc`, with `text`, `html` or both."""
 
     model_config = ConfigDict(
@@ -41,7 +43,9 @@ class MessageRequest(OptionsForm, ContentForm):
         """Return the domain's value. Raises InvalidRequest for what fields only show together."""
         attachments = list(read_attachments(self.attachments or []))
         invitation = self.calendar.read() if self.calendar else None
-        refused = [item for item in [*attachments, invitation] if isinstance(item, FieldError)]
+        data = list(read_recipients_data(self, self.to, {"cc": self.cc, "bcc": self.bcc}))
+        read = [*attachments, invitation, *data]
+        refused = [item for item in read if isinstance(item, FieldError)]
         refused += [*self.refused_content(settings), *self.refused_options(now, settings)]
         if refused or isinstance(invitation, FieldError):
             raise InvalidRequest(tuple(refused))
@@ -59,5 +63,7 @@ class MessageRequest(OptionsForm, ContentForm):
             attachments=tuple(item for item in attachments if isinstance(item, Attachment)),
             thread=self.thread(),
             headers=tuple((self.headers or {}).items()),
+            variables=None if self.variables is None else pack(self.variables),
+            recipients_data=by_address(data) if self.recipients_data is not None else None,
             options=self.to_options(now),
         )

@@ -15,6 +15,7 @@ from app.spool.client import Redis, Reply
 from tests.app.api.client import MESSAGE, Client
 from tests.app.api.conftest import served
 from tests.app.api.refused_content import REFUSED_CONTENT
+from tests.app.api.refused_merges import REFUSED_MERGES
 from tests.fakes.valkey import ValkeyServer
 
 # One server for all rows: nothing is ever stored, so there is nothing to clean.
@@ -242,6 +243,7 @@ REFUSED_FIELDS: list[tuple[dict[str, object], list[tuple[str, str]]]] = [
         {"expires_in": 60, "expires_at": "2020-01-01T00:00:00Z"},
         [("/expires_at", "excluded"), ("/expires_at", "out_of_range")],
     ),
+    *REFUSED_MERGES,
     # many at once
     ({f"field{n}": 1 for n in range(200)}, [("", "too_many_errors")]),
     (

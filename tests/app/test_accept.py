@@ -1,0 +1,62 @@
+"""What is under way at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field, replace
+
+from app.accept import Acceptor
+from app.ids import KeyId
+from app.letters.drafts import AnyDraft, Draft
+from app.letters.writer import Writer
+from app.mail.address import Mailbox, parse_address
+from app.messages import Letter, Message
+from app.projects.keyring import Keyring
+from app.projects.keys import Caller
+from app.settings import Settings
+from app.spool.health import Health
+from app.spool.jobs import Alarm, arq_pool
+from tests.app.spool.conftest import Spool, spool, spool_settings
+from tests.fakes.letters import PROJECT
+
+__all__ = ["spool"]
+
+DRAFT = Draft(
+    sender=Mailbox("", parse_address("shop@example.com")),
+    to=(Mailbox("", parse_address("ann@example.org")),),
+    text="Hello",
+)
+
+
+@dataclass(frozen=True)
+class SlowWriter(Writer):
+    """Waits a few turns of the loop before it writes, and notes how many are at it."""
+
+    inside: set[str] = field(default_factory=set)
+    counts: list[int] = field(default_factory=list)
+
+    async def write(self, draft: AnyDraft, message: Message) -> Letter:
+        self.inside.add(message.id)
+        self.counts.append(len(self.inside))
+        for _ in range(20):
+            await asyncio.sleep(0)
+        letter = await super().write(draft, message)
+        self.inside.remove(message.id)
+        return letter
+
+
+async def most_at_a_time(spool: Spool, settings: Settings, draft: Draft) -> int:
+    writer = SlowWriter(Keyring(None), settings)
+    alarm, health = Alarm(arq_pool(spool.redis)), Health(spool.redis, settings.redis)
+    acceptor = Acceptor(spool.store, alarm, health, writer, settings)
+    caller = Caller(PROJECT, KeyId("key_1"), frozenset())
+    await asyncio.gather(*(acceptor.accept(draft, caller, None) for _ in range(12)))
+    return max(writer.counts)
+
+
+async def test_few_merges_are_under_way_at_a_time_and_any_number_of_other_messages(
+    spool: Spool, valkey_url: str
+) -> None:
+    settings = spool_settings(valkey_url)
+    assert await most_at_a_time(spool, settings, DRAFT) == 12
+    assert await most_at_a_time(spool, settings, replace(DRAFT, recipients_data={})) == 4
