@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from email.parser import BytesHeaderParser
+from email.policy import default
 
 from app.ids import new_message_id
 from app.mail.address import Address, Mailbox
@@ -50,12 +52,13 @@ class Reporter:
 
     def written(self, notice: Notice, subject: Subject) -> Letter:
         """Return the report on a subject as a message."""
-        told, domain = notice.message, notice.message.author.rpartition("@")[2]
-        message = self._message(told)
+        header = notice.header_for(min(subject.states))
+        told = _as_sent(notice.message, header)
+        message, domain = self._message(told), told.author.rpartition("@")[2]
         report = DeliveryReport(
             message=told,
             states=tuple(sorted(subject.states.items())),
-            header=notice.header_for(min(subject.states)),
+            header=header,
             sender=Mailbox(_NAME, Address(self.settings.reports.postmaster, domain)),
             mta=self.settings.delivery.ehlo_name.rstrip("."),
             id=f"{message.id.removeprefix('msg_')}@{domain}",
@@ -83,3 +86,11 @@ class Reporter:
             # It holds the header of the message, and so is as worthy of protection (RFC 8689 §5).
             tls=told.tls,
         )
+
+
+def _as_sent(message: Message, header: bytes) -> Message:
+    """Return the message with the subject of the copy that has this header."""
+    if not message.is_merged or not header:
+        return message
+    subject = BytesHeaderParser(policy=default).parsebytes(header)["Subject"]
+    return replace(message, subject=str(subject or ""))

@@ -91,13 +91,19 @@ async def test_a_report_on_a_copy_of_ones_own_returns_the_header_of_that_copy(
     spool: Spool, settings: Settings
 ) -> None:
     told = message("ann@example.org", "bob@example.org", is_merged=True)
-    own = {n: f"Message-ID: <{n}@example.com>\r\n".encode() for n in range(2)}
+    own = {
+        n: f"Subject: =?utf-8?q?f=C3=BCr_{n}?=\r\nMessage-ID: <{n}@example.com>\r\n".encode()
+        for n in range(2)
+    }
     notice = replace(failed(told, BOUNCED, BOUNCED), own_headers=own)
-    answered = [
-        reread(reporter(spool, settings).written(notice, each).copies[0]).mail["In-Reply-To"]
-        for each in subjects(notice)
+    written = [reporter(spool, settings).written(notice, each) for each in subjects(notice)]
+    mails = [reread(letter.copies[0]).mail for letter in written]
+    assert [mail["In-Reply-To"] for mail in mails] == ["<0@example.com>", "<1@example.com>"]
+    assert [letter.message.subject for letter in written] == [
+        "Not delivered: für 0",
+        "Not delivered: für 1",
     ]
-    assert answered == ["<0@example.com>", "<1@example.com>"]
+    assert [mail["Subject"] for mail in mails] == [letter.message.subject for letter in written]
 
 
 async def test_a_report_is_signed_by_the_domain_of_the_sender(
