@@ -34,7 +34,7 @@ TOP_LEVEL = {
 ROOMS = {
     "app": {
         "api", "catchall", "dashboard", "letters", "logbook", "mail", "processes", "projects", "server",
-        "signals", "spool",
+        "settings", "signals", "spool",
     },
     "worker": {
         "claims", "feedback", "outcomes", "policies", "reports", "routing", "signals", "sites", "smtp",

@@ -12,7 +12,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
 
-from app.settings import Count, DeliverySettings, Rate, Seconds
+from app.settings import DeliverySettings
+from app.settings.forms import Count, Rate, Seconds
 from app.spool.work.lanes import Site
 from worker.sites.tables import check, naming, parse_tables, read_text
 

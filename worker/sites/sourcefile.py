@@ -25,7 +25,7 @@ from pydantic import (
 from app.errors import ConfigurationError
 from app.messages import Stream
 from app.networks import family_of
-from app.settings import HostName
+from app.settings.forms import HostName
 from worker.sites.sources import Pool, Source, WarmUp
 from worker.sites.tables import check, naming, parse_tables, read_text
 

@@ -7,73 +7,20 @@ Each comes from the environment as `PILLARBOX_<GROUP>__<NAME>` (`PILLARBOX_REDIS
 
 from __future__ import annotations
 
-import re
 import socket
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.errors import ConfigurationError
 from app.networks import Network
-
-_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)([smhd]?)")
-_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+from app.settings.forms import Count, Group, HostName, Port, Rate, Seconds
 
 
-def _duration(value: object) -> object:
-    """Read `90`, `90s`, `15m`, `4h`, `4d`; anything else is left to pydantic, which knows ISO 8601."""
-    if isinstance(value, str) and (found := _DURATION.fullmatch(value)):
-        return timedelta(seconds=float(found[1]) * _UNITS[found[2]])
-    return value
-
-
-Seconds = Annotated[timedelta, BeforeValidator(_duration), Field(gt=timedelta(0))]
-_RATE = re.compile(r"([1-9][0-9]{0,6})/([smhd])")
-
-
-def _interval(value: object) -> object:
-    """Read `10/s`, `600/m`, `5000/h`, `20000/d` as the time between two mails."""
-    if not isinstance(value, str) or not (found := _RATE.fullmatch(value)):
-        raise ValueError(f"{value!r} is no rate; write mails and time as `600/m` (s, m, h or d)")
-    return timedelta(seconds=_UNITS[found[2]]) / int(found[1])
-
-
-Rate = Annotated[timedelta, BeforeValidator(_interval), Field(gt=timedelta(0))]
-"""Mails over time, kept as the time between two of them."""
-Count = Annotated[int, Field(ge=1)]
-Port = Annotated[int, Field(ge=1, le=65535)]
-
-_HOST_NAME = re.compile(r"(?=.{1,253}\Z)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.?)+\Z", re.IGNORECASE)
-
-
-def _is_host_name(value: str) -> str:
-    if not _HOST_NAME.match(value):
-        raise ValueError(
-            f"{value!r} is no host name; set the name your sending address resolves to"
-        )
-    return value
-
-
-HostName = Annotated[str, AfterValidator(_is_host_name)]
-
-
-class _Group(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-
-class RedisSettings(_Group):
+class RedisSettings(Group):
     """Where the queue lives."""
 
     url: str = "redis://127.0.0.1:6379/0"
@@ -92,7 +39,7 @@ class RedisSettings(_Group):
     """Part of Redis' `maxmemory` above which no new mail is accepted, so that old mail can finish."""
 
 
-class ApiSettings(_Group):
+class ApiSettings(Group):
     """The HTTP side."""
 
     host: str = "127.0.0.1"
@@ -116,7 +63,7 @@ class ApiSettings(_Group):
     """How long a revoked API key may still be accepted."""
 
 
-class SmtpTimeouts(_Group):
+class SmtpTimeouts(Group):
     """How long each step of an SMTP session may take (RFC 5321 §4.5.3.2)."""
 
     connect: Seconds = timedelta(seconds=15)
@@ -141,7 +88,7 @@ class SmtpTimeouts(_Group):
     """All of one attempt together, up to its final dot: many slow steps hold a place for no longer."""
 
 
-class DeliverySettings(_Group):
+class DeliverySettings(Group):
     """How mail is carried."""
 
     smtp_port: Port = 25
@@ -215,7 +162,7 @@ class DeliverySettings(_Group):
         return value
 
 
-class DnsSettings(_Group):
+class DnsSettings(Group):
     """How names are looked up."""
 
     nameservers: tuple[str, ...] = ()
@@ -234,7 +181,7 @@ class DnsSettings(_Group):
     """Networks beside loopback where validating resolvers may be: none but you sends packets there."""
 
 
-class TlsSettings(_Group):
+class TlsSettings(Group):
     """How connections to receiving hosts are protected (docs/tls.md)."""
 
     authorities: Path | None = None
@@ -247,7 +194,7 @@ class TlsSettings(_Group):
     """Recipient domains that are sent to without TLS, unless they publish a policy or the message demands it."""
 
 
-class WebhookSettings(_Group):
+class WebhookSettings(Group):
     """How applications are told."""
 
     allowed_networks: tuple[Network, ...] = ()
@@ -268,7 +215,7 @@ class WebhookSettings(_Group):
     """Drains of one endpoint at a time."""
 
 
-class TemplateSettings(_Group):
+class TemplateSettings(Group):
     """What mails of a project may be made from."""
 
     max_templates: Count = 1_000
@@ -279,7 +226,7 @@ class TemplateSettings(_Group):
     """How long the version that was current before may still be sent."""
 
 
-class DkimSettings(_Group):
+class DkimSettings(Group):
     """The keys that sign."""
 
     directory: Path | None = None
@@ -288,7 +235,7 @@ class DkimSettings(_Group):
     """Refuse mail from a domain without a key."""
 
 
-class ReportSettings(_Group):
+class ReportSettings(Group):
     """Reports by mail."""
 
     postmaster: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")] = "postmaster"
@@ -305,7 +252,7 @@ class ReportSettings(_Group):
     """How to reach who sends them; `tls_from` where it is empty."""
 
 
-class WorkerSettings(_Group):
+class WorkerSettings(Group):
     """The worker process."""
 
     drains: Count = 2_000
@@ -320,7 +267,7 @@ class WorkerSettings(_Group):
     """How long a stopping worker lets mails finish; then it cuts sessions that have not sent their final dot."""
 
 
-class RetentionSettings(_Group):
+class RetentionSettings(Group):
     """What is kept when all is done."""
 
     settled: Seconds = timedelta(days=1)
@@ -329,14 +276,14 @@ class RetentionSettings(_Group):
     """How long an idempotency key is remembered."""
 
 
-class MailboxSettings(_Group):
+class MailboxSettings(Group):
     """The catch-all mailbox of development."""
 
     directory: Path | None = None
     """Folder of the mails it took; the page `/mailbox` shows them where this is set."""
 
 
-class LogSettings(_Group):
+class LogSettings(Group):
     """What is written to standard error."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
