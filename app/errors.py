@@ -10,6 +10,7 @@ PillarboxError
     SpoolError              Redis cannot take or give mail now; try again later
         SpoolUnavailable    away, loading, or not answering
         SpoolFull           out of memory or disk, or read-only
+    WorkshopBusy            no HTML can be worked on now; try again later
     ConfigurationError      the settings contradict each other or the machine; ends the start
     ChildError              a process that this one started ended while it was needed
 """
@@ -98,6 +99,12 @@ class SpoolFull(SpoolError):
 
     code = "spool_full"
     retry_after_s = 30
+
+
+class WorkshopBusy(PillarboxError):
+    """Too many texts wait for the workshop, or its child processes cannot be started."""
+
+    code = "crowded"
 
 
 class ConfigurationError(PillarboxError):

@@ -34,7 +34,7 @@ TOP_LEVEL = {
 ROOMS = {
     "app": {
         "api", "catchall", "dashboard", "letters", "logbook", "mail", "processes", "projects", "server",
-        "settings", "signals", "spool",
+        "settings", "signals", "spool", "workshop",
     },
     "worker": {
         "claims", "feedback", "outcomes", "policies", "reports", "routing", "signals", "sites", "smtp",

@@ -107,7 +107,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "spool_full": Kind(
             HTTPStatus.SERVICE_UNAVAILABLE, "The message store takes no more for now"
         ),
-        "crowded": Kind(HTTPStatus.SERVICE_UNAVAILABLE, "Too many large requests at once"),
+        "crowded": Kind(HTTPStatus.SERVICE_UNAVAILABLE, "Too much to do at once"),
         "not_ready": Kind(HTTPStatus.SERVICE_UNAVAILABLE, "Not ready to take mail"),
     }
 )

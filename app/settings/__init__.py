@@ -267,6 +267,23 @@ class WorkerSettings(Group):
     """How long a stopping worker lets mails finish; then it cuts sessions that have not sent their final dot."""
 
 
+class WorkshopSettings(Group):
+    """The child processes that work on HTML: MJML, inlined styles, text from HTML ([html.md](html.md))."""
+
+    children: Count = 1
+    """Child processes of each API process; each works on one text at a time and has about 30 MB."""
+    timeout: Seconds = timedelta(seconds=5)
+    """How long the work on one text may take; then its child process is replaced."""
+    memory_bytes: Annotated[int, Field(ge=64_000_000)] = 256_000_000
+    """Address space of a child process; work that needs more is refused."""
+    max_input_bytes: Count = 512_000
+    """Longest text that is worked on; mail programs cut long before."""
+    max_depth: Annotated[int, Field(ge=1, le=240)] = 200
+    """Deepest nesting of elements in MJML and in HTML whose styles are inlined."""
+    max_waiting: Annotated[int, Field(ge=2)] = 1_000
+    """Texts that wait at a time, at most half of them of one project; more are refused (503)."""
+
+
 class RetentionSettings(Group):
     """What is kept when all is done."""
 
@@ -308,6 +325,7 @@ class Settings(BaseSettings):
     templates: TemplateSettings = TemplateSettings()
     dkim: DkimSettings = DkimSettings()
     reports: ReportSettings = ReportSettings()
+    workshop: WorkshopSettings = WorkshopSettings()
     worker: WorkerSettings = WorkerSettings()
     retention: RetentionSettings = RetentionSettings()
     mailbox: MailboxSettings = MailboxSettings()

@@ -32,6 +32,24 @@ def render(registry: CollectorRegistry) -> bytes:
     return generate_latest(registry)
 
 
+class WorkshopMetrics:
+    """What became of the texts that the child processes worked on."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        """Register the metric."""
+        self._results = Counter(
+            "pillarbox_workshop_texts",
+            "Texts that became something (`made`), or why not: `too_large`, `too_deep`, `invalid`, `too_slow`, "
+            "`failed`, `busy`. A mail whose text part could not be made was sent without one.",
+            ("craft", "result"),
+            registry=registry,
+        )
+
+    def made(self, craft: str, result: str) -> None:
+        """Count one text."""
+        self._results.labels(craft, result).inc()
+
+
 class HttpMetrics:
     """How many requests were answered, how, how fast, and how many failed for reasons nobody expected."""
 
