@@ -29,12 +29,13 @@ from app.projects.keys import Doorman
 from app.projects.templates import Templates
 from app.settings import Settings, read_settings
 from app.signals.logs import configure_logs
-from app.signals.metrics import HttpMetrics, new_registry
+from app.signals.metrics import HttpMetrics, WorkshopMetrics, new_registry
 from app.spool.client import Redis, end
 from app.spool.health import Health
 from app.spool.jobs import Alarm, arq_pool
 from app.spool.scripts import Scripts
 from app.spool.store import Store
+from app.workshop.workshop import Workshop
 
 _log = structlog.get_logger(__name__)
 
@@ -58,7 +59,7 @@ def create_app(settings: Settings) -> FastAPI:
         title="Pillarbox",
         version=VERSION,
         description=DESCRIPTION,
-        lifespan=_lifespan(settings, keyring),
+        lifespan=_lifespan(settings, keyring, WorkshopMetrics(metrics.registry)),
         # Their pages load scripts from elsewhere.
         docs_url=None,
         redoc_url=None,
@@ -78,14 +79,15 @@ def create_app(settings: Settings) -> FastAPI:
     return app
 
 
-def _lifespan(settings: Settings, keyring: Keyring) -> _Lifespan:
+def _lifespan(settings: Settings, keyring: Keyring, metrics: WorkshopMetrics) -> _Lifespan:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with Redis.connect(settings.redis) as redis:
-            services = _services(settings, keyring, redis)
+            workshop = Workshop(settings.workshop, metrics)
+            services = _services(settings, redis, Writer(keyring, workshop, settings))
             await _tell_condition(services)
             app.state.services = services
-            async with asyncio.TaskGroup() as tasks:
+            async with workshop.opened(), asyncio.TaskGroup() as tasks:
                 watching = tasks.create_task(services.health.watch())
                 ringing = tasks.create_task(services.acceptor.alarm.keep())
                 yield
@@ -95,18 +97,19 @@ def _lifespan(settings: Settings, keyring: Keyring) -> _Lifespan:
     return lifespan
 
 
-def _services(settings: Settings, keyring: Keyring, redis: Redis) -> Services:
+def _services(settings: Settings, redis: Redis, writer: Writer) -> Services:
     store = Store(redis, Scripts.of(redis.keys, settings), settings.retention)
     alarm, health = Alarm(arq_pool(redis)), Health(redis, settings.redis)
     return Services(
         settings=settings,
-        acceptor=Acceptor(store, alarm, health, Writer(keyring, settings), settings),
+        acceptor=Acceptor(store, alarm, health, writer, settings),
         store=store,
         endpoints=Endpoints(redis, settings.webhooks),
         templates=Templates(redis, settings.templates),
         author=Author(NoCrafts(), Patterns()),
         doorman=Doorman(redis, settings.api.key_cache),
         health=health,
+        workshop=writer.workshop,
     )
 
 

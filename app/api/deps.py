@@ -39,6 +39,7 @@ from app.projects.templates import Templates
 from app.settings import Settings
 from app.spool.health import Health
 from app.spool.store import Idempotency, Store
+from app.workshop.workshop import Workshop
 
 Model = TypeVar("Model", bound=BaseModel)
 Result = TypeVar("Result")
@@ -56,6 +57,7 @@ class Services:
     author: Author
     doorman: Doorman
     health: Health
+    workshop: Workshop
 
 
 class Direct(APIRoute):

@@ -12,6 +12,7 @@ from app.letters.drafts import AnyDraft, Draft, RawDraft
 from app.letters.merging import mails
 from app.letters.raw import check_domains, write_raw
 from app.letters.templating import Patterns
+from app.letters.texts import with_text
 from app.mail.dkim import SigningKey, sign
 from app.mail.mime.compose import compose
 from app.mail.mime.content import Content
@@ -19,6 +20,7 @@ from app.mail.refusal import Refusal
 from app.messages import Letter, Message, TlsWish
 from app.projects.keyring import Keyring
 from app.settings import Settings
+from app.workshop.workshop import Workshop
 
 _THREAD_ABOVE_BYTES = 256 * 1024
 """Larger drafts, and merges, are written beside the event loop, which would stand still for milliseconds."""
@@ -29,23 +31,37 @@ class Writer:
     """Writes letters. Built once, at the start."""
 
     keyring: Keyring
+    workshop: Workshop
     settings: Settings
     patterns: Patterns = field(default_factory=Patterns)
 
     async def write(self, draft: AnyDraft, message: Message) -> Letter:
         """Return the message with its bytes. Raises InvalidRequest or TooLarge."""
         keys = self._keys(draft)
-        if message.is_merged or draft.size_bytes > _THREAD_ABOVE_BYTES:
-            return await asyncio.to_thread(self._letter, draft, message, keys, Patterns())
-        return self._letter(draft, message, keys, self.patterns)
+        is_large = message.is_merged or draft.size_bytes > _THREAD_ABOVE_BYTES
+        written = await self._mails(draft, message, is_large)
+        if is_large:
+            return await asyncio.to_thread(self._letter, written, message, keys)
+        return self._letter(written, message, keys)
+
+    async def _mails(
+        self, draft: AnyDraft, message: Message, is_large: bool
+    ) -> tuple[AnyDraft, ...]:
+        """Return what each copy is composed from: values are in it, and a text part if there shall be one."""
+        if not isinstance(draft, Draft):
+            return (draft,)
+        most = self.settings.api.max_message_bytes
+        if is_large:
+            filled = await asyncio.to_thread(mails, draft, Patterns(), most)
+        else:
+            filled = mails(draft, self.patterns, most)
+        if not self.settings.content.text_from_html:
+            return filled
+        return tuple([await with_text(mail, message.project, self.workshop) for mail in filled])
 
     def _letter(
-        self, draft: AnyDraft, message: Message, keys: tuple[SigningKey, ...], patterns: Patterns
+        self, written: tuple[AnyDraft, ...], message: Message, keys: tuple[SigningKey, ...]
     ) -> Letter:
-        most = self.settings.api.max_message_bytes
-        written: tuple[AnyDraft, ...] = (draft,)
-        if isinstance(draft, Draft):
-            written = mails(draft, patterns, most)
         try:
             copies = tuple(
                 _write(mail, message, keys, name)
@@ -55,7 +71,7 @@ class Writer:
             raise InvalidRequest((FieldError("", "invalid_content", error.reason),)) from error
         self._check_size(sum(map(len, copies)))
         subjects = {mail.subject for mail in written}
-        subject = subjects.pop() if len(subjects) == 1 else draft.subject
+        subject = subjects.pop() if len(subjects) == 1 else message.subject
         return Letter(replace(message, subject=subject, size_bytes=max(map(len, copies))), copies)
 
     def _keys(self, draft: AnyDraft) -> tuple[SigningKey, ...]:

@@ -267,6 +267,13 @@ class WorkerSettings(Group):
     """How long a stopping worker lets mails finish; then it cuts sessions that have not sent their final dot."""
 
 
+class ContentSettings(Group):
+    """What is added to mails."""
+
+    text_from_html: bool = True
+    """Give a mail that has HTML and no text a text part made from the HTML."""
+
+
 class WorkshopSettings(Group):
     """The child processes that work on HTML: MJML, inlined styles, text from HTML ([html.md](html.md))."""
 
@@ -325,6 +332,7 @@ class Settings(BaseSettings):
     templates: TemplateSettings = TemplateSettings()
     dkim: DkimSettings = DkimSettings()
     reports: ReportSettings = ReportSettings()
+    content: ContentSettings = ContentSettings()
     workshop: WorkshopSettings = WorkshopSettings()
     worker: WorkerSettings = WorkerSettings()
     retention: RetentionSettings = RetentionSettings()

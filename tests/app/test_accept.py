@@ -14,8 +14,10 @@ from app.messages import Letter, Message
 from app.projects.keyring import Keyring
 from app.projects.keys import Caller
 from app.settings import Settings
+from app.signals.metrics import WorkshopMetrics, new_registry
 from app.spool.health import Health
 from app.spool.jobs import Alarm, arq_pool
+from app.workshop.workshop import Workshop
 from tests.app.spool.conftest import Spool, spool, spool_settings
 from tests.fakes.letters import PROJECT
 
@@ -46,7 +48,8 @@ class SlowWriter(Writer):
 
 
 async def most_at_a_time(spool: Spool, settings: Settings, draft: Draft) -> int:
-    writer = SlowWriter(Keyring(None), settings)
+    workshop = Workshop(settings.workshop, WorkshopMetrics(new_registry()))
+    writer = SlowWriter(Keyring(None), workshop, settings)
     alarm, health = Alarm(arq_pool(spool.redis)), Health(spool.redis, settings.redis)
     acceptor = Acceptor(spool.store, alarm, health, writer, settings)
     caller = Caller(PROJECT, KeyId("key_1"), frozenset())

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from email import message_from_bytes, policy
+from email.message import EmailMessage
 from pathlib import Path
 
 from tests.fakes.deployment import delivery, deployed, rows
@@ -33,6 +34,19 @@ async def test_a_posted_message_arrives_and_its_history_says_where(
         (attempt,) = await pillarbox.attempts(message)
         assert [each["result"] for each in rows(attempt["recipients"])] == ["delivered"]
         assert attempt["dialogue"]
+
+
+async def test_a_mail_of_html_only_arrives_with_a_text(tmp_path: Path, dns: DnsServer) -> None:
+    dns.a("example.org", "127.0.0.1")
+    async with SmtpServer() as server, deployed(tmp_path, dns, server.port) as pillarbox:
+        await pillarbox.send("ann@example.org", text=None, html="<p>Hello, <b>Ann</b>!</p>")
+        (mail,) = await server.received(1)
+        parsed = message_from_bytes(mail.content, EmailMessage, policy=policy.default)
+        bodies = [parsed.get_body((form,)) for form in ("plain", "html")]
+        assert [body and body.get_content().strip() for body in bodies] == [
+            "Hello, Ann!",
+            "<p>Hello, <b>Ann</b>!</p>",
+        ]
 
 
 async def test_tls_is_used_where_it_is_offered_whatever_the_certificate(

@@ -27,6 +27,8 @@ from app.mail.mime.content import Attachment
 from app.messages import Letter
 from app.projects.keyring import Keyring
 from app.settings import ApiSettings, DkimSettings, Settings
+from app.signals.metrics import WorkshopMetrics, new_registry
+from app.workshop.workshop import Workshop
 from tests.app.mail.letters import body_texts, header_texts
 from tests.app.mail.verifiers import dkimpy_accepts
 from tests.fakes import letters
@@ -63,12 +65,18 @@ def draft(
     )
 
 
+def _closed_workshop(settings: Settings) -> Workshop:
+    return Workshop(settings.workshop, WorkshopMetrics(new_registry()))
+
+
 def written(merge: Draft, keyring: Keyring | None = None, most: int = MOST) -> Letter:
     """Write a merge; its recipients stand once each, in their order."""
     settings = Settings(api=ApiSettings(max_message_bytes=most), dkim=DkimSettings(required=False))
     to = tuple(recipient.address for recipient in merge.recipients())
     message = letters.Letter(to=to, is_merged=True).message()
-    return asyncio.run(Writer(keyring or Keyring(None), settings).write(merge, message))
+    message = replace(message, subject=merge.subject)
+    writer = Writer(keyring or Keyring(None), _closed_workshop(settings), settings)
+    return asyncio.run(writer.write(merge, message))
 
 
 def reread(raw: bytes) -> EmailMessage:
@@ -145,7 +153,7 @@ def test_each_copy_has_a_message_id_of_its_own_that_stays() -> None:
     merge = draft({}, shared={"name": "you", "note": ""})
     settings = Settings(dkim=DkimSettings(required=False))
     message = letters.Letter(to=(ANN, BOB, CAT), is_merged=True).message()
-    writer = Writer(Keyring(None), settings)
+    writer = Writer(Keyring(None), _closed_workshop(settings), settings)
     first, again = (asyncio.run(writer.write(merge, message)) for _ in range(2))
     unique = message.id.removeprefix("msg_")
     assert [reread(raw)["Message-ID"] for raw in first.copies] == [

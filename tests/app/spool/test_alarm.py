@@ -15,9 +15,11 @@ from app.mail.address import parse_mailbox
 from app.projects.keyring import Keyring
 from app.projects.keys import ALL_SCOPES, Caller
 from app.settings import RedisSettings
+from app.signals.metrics import WorkshopMetrics, new_registry
 from app.spool.client import Redis, end
 from app.spool.health import Health
 from app.spool.jobs import Alarm, arq_pool
+from app.workshop.workshop import Workshop
 from tests.app.spool.conftest import Spool, spool_settings
 from tests.app.spool.test_jobs import jobs
 from tests.fakes.waiting import eventually
@@ -69,7 +71,9 @@ async def test_nobody_who_sends_waits_for_the_alarm(spool: Spool, valkey_url: st
     async with silent_redis() as silent, Redis.connect(silent) as hanging:
         alarm = Alarm(arq_pool(hanging))
         health = Health(spool.redis, settings.redis)
-        acceptor = Acceptor(spool.store, alarm, health, Writer(Keyring(None), settings), settings)
+        workshop = Workshop(settings.workshop, WorkshopMetrics(new_registry()))
+        writer = Writer(Keyring(None), workshop, settings)
+        acceptor = Acceptor(spool.store, alarm, health, writer, settings)
         async with kept(alarm), asyncio.timeout(10):
             receipts = [
                 await acceptor.accept(Draft(ADA, (ADA,), text="hello"), CALLER, None)
