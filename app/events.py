@@ -30,13 +30,30 @@ class EventType(StrEnum):
     """The message's time ended before any try succeeded."""
     UNKNOWN = "message.unknown"
     """The receiver may have the message: its reply, or our worker, was lost, and it is not sent again."""
+    SUPPRESSED = "message.suppressed"
+    """The address is on the suppression list of the project: the message is not sent to it."""
+
+
+class SuppressionReason(StrEnum):
+    """Why an address is on a suppression list."""
+
+    MANUAL = "manual"
+    """It was added by hand, or by the application."""
+    UNSUBSCRIBED = "unsubscribed"
+    """Its owner asked for no more mail."""
+    BOUNCED = "bounced"
+    """Its receiver said that the address does not exist or cannot take mail."""
+    COMPLAINED = "complained"
+    """Its owner called a message spam."""
+    IMPORTED = "imported"
+    """It came with an import that did not say why."""
 
 
 class Category(StrEnum):
     """What kind of trouble a try met."""
 
     RECIPIENT = "recipient"
-    """The address does not exist or cannot take mail; the only kind that would ever suppress it."""
+    """The address does not exist or cannot take mail; the only kind that ever suppresses it."""
     MAILBOX_FULL = "mailbox_full"
     """The mailbox or its system is out of space."""
     POLICY = "policy"
@@ -120,7 +137,10 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """The SMTP part of an event: how a try went. `text` is for people when there is no reply."""
+    """The SMTP part of an event: how a try went. `text` is for people when there is no reply.
+
+    `suppression` says why the address is suppressed, where that is why there was no try.
+    """
 
     category: Category | None
     reply: Reply | None
@@ -129,6 +149,7 @@ class Delivery:
     final: bool
     next_attempt_at: datetime | None = None
     in_doubt: bool = False
+    suppression: SuppressionReason | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
 
-from app.events import Delivery, EventRecord, EventType
+from app.events import Delivery, EventRecord, EventType, SuppressionReason
 from app.ids import MessageId, ProjectId, RecipientId, new_event_id, recipient_id
 
 
@@ -69,9 +69,13 @@ class Status(StrEnum):
     """Its time ended."""
     UNKNOWN = "unknown"
     """Perhaps taken: the reply, or our worker, was lost after the final dot; it is not sent again."""
+    SUPPRESSED = "suppressed"
+    """Not sent: the address is on the suppression list."""
 
 
-_ENDS = frozenset({Status.DELIVERED, Status.BOUNCED, Status.EXPIRED, Status.UNKNOWN})
+_ENDS = frozenset(
+    {Status.DELIVERED, Status.BOUNCED, Status.EXPIRED, Status.UNKNOWN, Status.SUPPRESSED}
+)
 
 TRANSITIONS: Mapping[Status, frozenset[Status]] = MappingProxyType(
     {
@@ -89,6 +93,32 @@ class Recipient:
     address: str
     domain: str
     field: Field
+
+
+MAX_NOTE = 200
+"""Characters of the note beside a suppression."""
+
+
+@dataclass(frozen=True, slots=True)
+class Suppression:
+    """Why an address gets no mail of a stream, and since when. `message` is the one that led to it, if one did."""
+
+    reason: SuppressionReason
+    since: datetime
+    message: MessageId | None = None
+    note: str = ""
+
+    @property
+    def text(self) -> str:
+        """One line for people."""
+        return (
+            f"5.7.1 not sent: the address is suppressed ({self.reason}) since {self.since:%Y-%m-%d}"
+        )
+
+    def state(self) -> RecipientState:
+        """Return where a recipient stands that was suppressed before anything was tried."""
+        last = Delivery(None, None, None, self.text, final=True, suppression=self.reason)
+        return RecipientState(Status.SUPPRESSED, last=last)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,9 +230,17 @@ class MessageView:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """The answer to an accepted request: it is on disk. `replayed` tells a repeated idempotency key."""
+    """The answer to an accepted request: it is on disk. `replayed` tells a repeated idempotency key.
+
+    `suppressed` are the indexes of recipients that it is not sent to.
+    """
 
     message: MessageId
     recipients: tuple[Recipient, ...]
     created_at: datetime
     replayed: bool = False
+    suppressed: tuple[int, ...] = ()
+
+    def status(self, index: int) -> Status:
+        """Return where the recipient at `index` stood when the message was accepted."""
+        return Status.SUPPRESSED if index in self.suppressed else Status.QUEUED

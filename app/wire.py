@@ -49,6 +49,7 @@ def delivery_json(delivery: Delivery) -> dict[str, Json]:
         **peer_json(delivery.peer),
         "final": delivery.final,
         "in_doubt": delivery.in_doubt,
+        "suppression": delivery.suppression.value if delivery.suppression else None,
         "next_attempt_at": rfc3339(next_at) if next_at else None,
     }
 

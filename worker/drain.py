@@ -19,6 +19,7 @@ from worker.claims.allowance import Allowance
 from worker.claims.guards import guard_of
 from worker.claims.leases import Lease
 from worker.claims.share import share_of
+from worker.claims.suppressed import spared, with_suppressed
 from worker.outcomes.outcome import Outcome, Verdict
 from worker.resources import Resources
 from worker.routing.hosts import Route
@@ -58,7 +59,15 @@ async def drain(lane: MailLane, resources: Resources) -> None:
 
 
 async def attempt(claim: MailClaim, lease: Lease, resources: Resources) -> Attempted:
-    """Try the recipients of one claim at their hosts; the outcomes come in the order of the claim."""
+    """Try the recipients of one claim that are not suppressed; the outcomes come in the order of the claim."""
+    if not claim.suppressions:
+        return await _try(claim, lease, resources)
+    places = spared(claim)
+    tried = await _try(claim.part(places), lease, resources) if places else _untried((), resources)
+    return with_suppressed(tried, claim)
+
+
+async def _try(claim: MailClaim, lease: Lease, resources: Resources) -> Attempted:
     started_at = resources.clock()
     if claim.is_overdue(started_at):
         return _alike(_EXPIRED, claim, resources)

@@ -12,12 +12,21 @@ from typing import assert_never
 
 import structlog
 
-from app.events import AttemptRecord, Category, Delivery, EventType
-from app.messages import TRANSITIONS, Message, OnUnknown, RecipientState, Status
+from app.events import AttemptRecord, Category, Delivery, EventType, SuppressionReason
+from app.messages import (
+    MAX_NOTE,
+    TRANSITIONS,
+    Message,
+    OnUnknown,
+    RecipientState,
+    Status,
+    Suppression,
+)
 from app.spool.work.claims import MailClaim
 from app.spool.work.lanes import Closing, Settled, Settlement
 from app.spool.work.sources import SourceRest
 from worker.claims.insist import insist
+from worker.outcomes.deadness import proves_dead
 from worker.outcomes.outcome import Outcome, Verdict
 from worker.outcomes.pauses import pause_after, source_pause_after
 from worker.reports.notices import with_reports
@@ -33,17 +42,21 @@ _EVENTS = {
     Status.BOUNCED: EventType.BOUNCED,
     Status.EXPIRED: EventType.EXPIRED,
     Status.UNKNOWN: EventType.UNKNOWN,
+    Status.SUPPRESSED: EventType.SUPPRESSED,
 }
 
 _HEARD = frozenset({Verdict.DELIVERED, Verdict.DEFERRED, Verdict.BOUNCED})
 """Verdicts that only a site that could be reached can give."""
-_UNTRIED = frozenset({Verdict.EXPIRED, Verdict.HELD, Verdict.WAITING, Verdict.INTERRUPTED})
+_UNTRIED = frozenset(
+    {Verdict.EXPIRED, Verdict.HELD, Verdict.WAITING, Verdict.INTERRUPTED, Verdict.SUPPRESSED}
+)
 """Verdicts that no try stands behind."""
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a decision depends on beside the outcome: the time, and how long to wait at which failure."""
+    """What a decision depends on beside the outcome: the time, how long to wait at which failure, and whether
+    bounces suppress."""
 
     now: datetime
     roll: float
@@ -53,6 +66,7 @@ class Terms:
     lane_wait: timedelta
     second_look: timedelta
     on_unknown: OnUnknown = OnUnknown.RETRY
+    suppresses: bool = True
 
     def wait(self, failures: int) -> timedelta:
         """Return the wait of a recipient after its given deferral."""
@@ -92,8 +106,8 @@ def _consequence(outcome: Outcome, state: RecipientState, terms: Terms) -> Decis
             return Decision(Status.DELIVERED, tried, state.interruptions)
         case Verdict.BOUNCED:
             return _refused(outcome, state, terms)
-        case Verdict.EXPIRED:
-            return Decision(Status.EXPIRED, state.attempts, state.interruptions)
+        case Verdict.EXPIRED | Verdict.SUPPRESSED:
+            return Decision(Status(outcome.verdict.value), state.attempts, state.interruptions)
         case Verdict.DEFERRED | Verdict.INSECURE:
             return Decision(Status.DEFERRED, tried, state.interruptions, terms.wait(tried))
         case Verdict.UNREACHED | Verdict.BLOCKED:
@@ -164,7 +178,16 @@ def settlement_of(claim: MailClaim, place: int, outcome: Outcome, terms: Terms) 
         state.tried_at if outcome.verdict in _UNTRIED else terms.now,
     )
     event = message.event(claim.indexes[place], _EVENTS[decision.status], terms.now, delivery)
-    return Settlement(after, decision.wait, event)
+    is_dead = terms.suppresses and decision.status is Status.BOUNCED and proves_dead(outcome)
+    suppression = _suppression(outcome, message, terms) if is_dead else None
+    return Settlement(after, decision.wait, event, suppression=suppression)
+
+
+def _suppression(outcome: Outcome, message: Message, terms: Terms) -> Suppression:
+    reply = outcome.reply
+    words = [str(reply.code), reply.enhanced, reply.text] if reply else [outcome.text]
+    note = " ".join(filter(None, words))[:MAX_NOTE]
+    return Suppression(SuppressionReason.BOUNCED, terms.now, message.id, note)
 
 
 async def settle(
@@ -218,6 +241,7 @@ def _terms(claim: MailClaim, resources: Resources) -> Terms:
         lane_wait=spread(rest, delivery.retry_jitter, roll),
         second_look=resources.settings.dns.second_look,
         on_unknown=claim.message.on_unknown,
+        suppresses=resources.settings.suppressions.on_bounce,
     )
 
 
@@ -280,6 +304,7 @@ def _delivery(outcome: Outcome, decision: Decision, message: Message, terms: Ter
         final=decision.wait is None,
         next_attempt_at=next_at,
         in_doubt=outcome.in_doubt,
+        suppression=outcome.suppression,
     )
 
 

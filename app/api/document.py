@@ -282,6 +282,7 @@ _SUMMARIES: Mapping[EventType, str] = MappingProxyType(
         EventType.BOUNCED: "The recipient was refused for good",
         EventType.EXPIRED: "The message's time ended before any try succeeded",
         EventType.UNKNOWN: "The message was sent, but the receiver's answer was lost, and it is not sent again",
+        EventType.SUPPRESSED: "The address is on the suppression list, and the message is not sent to it",
     }
 )
 _SIGNATURE: Mapping[str, str] = MappingProxyType(

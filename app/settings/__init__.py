@@ -252,6 +252,13 @@ class ReportSettings(Group):
     """How to reach who sends them; `tls_from` where it is empty."""
 
 
+class SuppressionSettings(Group):
+    """Addresses that get no more mail (docs/suppressions.md)."""
+
+    on_bounce: bool = True
+    """Suppress an address, for the stream of the message, once its receiver says that it cannot take mail."""
+
+
 class WorkerSettings(Group):
     """The worker process."""
 
@@ -334,6 +341,7 @@ class Settings(BaseSettings):
     reports: ReportSettings = ReportSettings()
     content: ContentSettings = ContentSettings()
     workshop: WorkshopSettings = WorkshopSettings()
+    suppressions: SuppressionSettings = SuppressionSettings()
     worker: WorkerSettings = WorkerSettings()
     retention: RetentionSettings = RetentionSettings()
     mailbox: MailboxSettings = MailboxSettings()

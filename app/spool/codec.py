@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from app.events import AttemptRecord, EventRecord
-from app.messages import Message, Receipt, RecipientState
+from app.messages import Message, Receipt, RecipientState, Suppression
 
 T = TypeVar("T")
 
@@ -56,3 +56,4 @@ STATE = Codec(RecipientState)
 EVENT = Codec(EventRecord)
 ATTEMPT = Codec(AttemptRecord)
 RECEIPT = Codec(Receipt)
+SUPPRESSION = Codec(Suppression)

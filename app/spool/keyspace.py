@@ -4,7 +4,8 @@ key (after the prefix)      type   holds                                        
 --------------------------- ------ ---------------------------------------------------------- -------------------
 message:<message>           hash   `m` message, `raw` bytes or `raw<i>` of each recipient,    retention after the
                                    counters `open`, `seq`, `tries`, `r<i>` recipient states,  last outcome; bytes
-                                   `e<n>` events, `a<n>` tries                                with their outcome
+                                   `t<i>` addresses in normal form, where lists of suppressed with their outcome
+                                   ones hold, `e<n>` events, `a<n>` tries
 idempotency:<project>:<key> hash   fingerprint of the payload, and the receipt                its own retention
 due:<lane>                  zset   `<message>/<i>`, in lanes of reports `<message>/late`, the when empty
                                    first event told, or `tls/<day>/<domain>`; by due time, ms
@@ -33,6 +34,9 @@ dropped:<project>           hash   endpoint -> events not queued since it was fu
 endpoint:<project>          hash   endpoint -> its record                                     with the endpoint
 templates:<project>         hash   template -> created, updated (ms), current version, last   with the template
 template:<project>:<name>   hash   version -> its record                                      with the template
+suppressions:<list>         hash   normal form of an address -> why and since when it is      with the entry
+                                   suppressed; <list> is `<project>:<stream>`
+suppressed:<list>           zset   the same addresses in their order, all with score 0        entry by entry
 sts:<domain>                hash   an MTA-STS `policy`, and when it was last `used`, ms       when it expires
 sts_due                     zset   domains by the next refresh of their policy, ms            entry by entry
 key:<key>                   string an API key's record: hash of the secret, scopes            when revoked
@@ -71,6 +75,8 @@ class Keyspace:
     endpoint: str
     templates: str
     template: str
+    suppressions: str
+    suppressed: str
     sts: str
     sts_due: str
     key: str

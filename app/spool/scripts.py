@@ -33,7 +33,7 @@ _MAILS_PER_TURN = 20
 """Mails a drain carries at a site while others wait for a place there."""
 _SITE_MEMORY_S = 86_400
 """How long a site that nobody visits is remembered."""
-_BEGINNINGS = ("names", "schedule", "sites", "reports", "lanes")
+_BEGINNINGS = ("names", "suppressions", "schedule", "sites", "reports", "lanes")
 """Lua files that stand before every script, in an order in which each builds on those before."""
 _PARCELS_PER_CLAIM = 10
 """How many events of one endpoint are posted side by side."""
@@ -61,6 +61,8 @@ class Scripts:
     wake: Script
     overdue: Script
     hasten: Script
+    suppress: Script
+    release: Script
     load_policy: Script
     keep_policy: Script
     due_policies: Script
@@ -74,7 +76,7 @@ class Scripts:
             return Script(f"#!lua{flags}\n{beginning}\n{_lua(name)}")
 
         return cls(
-            # Only accepting is refused when Redis is full: mail that is already there must be able to finish.
+            # Only what is new is refused when Redis is full: mail that is already there must be able to finish.
             accept=script("accept", flags=""),
             begin=script("begin"),
             enter=script("enter"),
@@ -91,6 +93,8 @@ class Scripts:
             wake=script("wake"),
             overdue=script("overdue"),
             hasten=script("hasten"),
+            suppress=script("suppress", flags=""),
+            release=script("release"),
             load_policy=script("load_policy"),
             keep_policy=script("keep_policy"),
             due_policies=script("due_policies"),

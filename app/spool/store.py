@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from app.errors import IdempotencyConflict, NotFound
 from app.events import AttemptRecord, Event, EventType
 from app.ids import MessageId, ProjectId
-from app.messages import Letter, Message, MessageView, Receipt, RecipientState
+from app.mail.sameness import normal_form
+from app.messages import (
+    Letter,
+    Message,
+    MessageView,
+    Receipt,
+    RecipientState,
+    Suppression,
+)
 from app.settings import RetentionSettings
 from app.spool.client import Argument, Redis, Reply
-from app.spool.codec import ATTEMPT, EVENT, MESSAGE, RECEIPT, STATE
+from app.spool.codec import ATTEMPT, EVENT, MESSAGE, RECEIPT, STATE, SUPPRESSION
 from app.spool.replies import as_bytes, as_int, as_list, as_text
 from app.spool.scripts import Scripts
 from app.spool.work.claims import MailLane
+from app.spool.work.reports import INSTALLATION
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,30 +51,46 @@ class Store:
         self._redis = redis
         self._scripts = scripts
         self._remember_s = round(retention.idempotency.total_seconds())
+        self._retention_s = round(retention.settled.total_seconds())
 
     async def keep(self, letter: Letter, idempotency: Idempotency | None) -> Kept:
         """Put a message with its bytes on the wire and its first events into its lanes.
 
-        When this returns it is on disk, and with as many replicas as the settings want. Raises
-        IdempotencyConflict where the key belongs to another payload; then nothing is kept.
+        When this returns it is on disk, and with as many replicas as the settings want. Recipients that are
+        suppressed enter no lane and end at once. Raises IdempotencyConflict where the key belongs to another
+        payload; then nothing is kept.
         """
+        message, suppressed = letter.message, dict[int, Suppression]()
+        while True:
+            receipt = Receipt(message.id, message.recipients, message.created_at)
+            receipt = replace(receipt, suppressed=tuple(sorted(suppressed)))
+            arguments = self._envelope(letter, receipt, idempotency)
+            for index in range(len(message.recipients)):
+                arguments += _recipient(letter, index, suppressed.get(index))
+            match as_list(await self._redis.keep(self._scripts.accept, *arguments)):
+                case [b"suppressed", *found]:
+                    # Hardly any message gets here, and each time at least one more is known: so it ends.
+                    suppressed |= _suppressions(found)
+                case reply:
+                    return _kept(receipt, reply)
+
+    def _envelope(
+        self, letter: Letter, receipt: Receipt, idempotency: Idempotency | None
+    ) -> list[Argument]:
+        """Return what the atomic step is told of the message as a whole."""
         message = letter.message
-        receipt = Receipt(message.id, message.recipients, message.created_at)
         arguments: list[Argument] = [message.project, message.id]
         arguments += [idempotency.key, idempotency.fingerprint] if idempotency else ["", b""]
         arguments += [self._remember_s, RECEIPT.encode(receipt), MESSAGE.encode(message)]
-        arguments += [
+        return [
+            *arguments,
             letter.common,
             _milliseconds(message.expires_at),
             _milliseconds(message.late_at) if message.late_at else "",
             _told_kind(message),
+            self._retention_s,
+            int(message.is_reported),
         ]
-        state = STATE.encode(RecipientState(due_at=message.created_at))
-        for index, recipient in enumerate(message.recipients):
-            lane = MailLane(message.project, message.stream, recipient.domain)
-            queued = message.event(index, EventType.QUEUED, message.created_at)
-            arguments += [lane.name, state, EVENT.encode(queued), letter.own(index)]
-        return _kept(receipt, await self._redis.keep(self._scripts.accept, *arguments))
 
     async def first_receipt(
         self, project: ProjectId, idempotency: Idempotency | None
@@ -128,6 +154,32 @@ def _milliseconds(moment: datetime) -> int:
 def _told_kind(message: Message) -> str:
     """Return the type of the first events for the endpoints; empty where none is told."""
     return "" if message.reports_on else EventType.QUEUED
+
+
+def _recipient(letter: Letter, index: int, suppression: Suppression | None) -> list[Argument]:
+    """Return what the atomic step is told of the recipient at `index`, as `lua/accept.lua` wants it."""
+    message, copy = letter.message, letter.own(index)
+    recipient, now = message.recipients[index], message.created_at
+    if suppression:
+        end = suppression.state()
+        told = message.event(index, EventType.SUPPRESSED, now, end.last)
+        return ["", STATE.encode(end), EVENT.encode(told), copy, ""]
+    lane = MailLane(message.project, message.stream, recipient.domain)
+    state = STATE.encode(RecipientState(due_at=now))
+    event = EVENT.encode(message.event(index, EventType.QUEUED, now))
+    address = normal_form(recipient.address) if _is_letter(message) else ""
+    return [lane.name, state, event, copy, address]
+
+
+def _is_letter(message: Message) -> bool:
+    """Tell whether a project wrote it: to who asked for reports, their suppression says nothing of those."""
+    return message.reports_on is None and message.project != INSTALLATION
+
+
+def _suppressions(found: Sequence[Reply]) -> dict[int, Suppression]:
+    return {
+        index: SUPPRESSION.decode(as_bytes(record)) for index, record in enumerate(found) if record
+    }
 
 
 def _kept(receipt: Receipt, reply: Reply) -> Kept:

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.events import Category, EventType, Peer
+from app.events import Category, EventType, Peer, SuppressionReason
 from app.ids import DrainId
 from app.mail.reply import Reply
-from app.messages import TRANSITIONS, OnUnknown, RecipientState, Status, Stream
+from app.messages import TRANSITIONS, OnUnknown, RecipientState, Status, Stream, Suppression
 from app.spool.work.claims import MailClaim, MailLane
 from tests.fakes.letters import PROJECT, Letter
 from worker.outcomes.outcome import Outcome, Verdict
@@ -48,6 +48,7 @@ def claim(state: RecipientState, lives: timedelta = timedelta(hours=1)) -> MailC
         (Verdict.DELIVERED, Status.DELIVERED, 1, None),
         (Verdict.BOUNCED, Status.BOUNCED, 1, None),
         (Verdict.EXPIRED, Status.EXPIRED, 0, None),
+        (Verdict.SUPPRESSED, Status.SUPPRESSED, 0, None),
         (Verdict.DEFERRED, Status.DEFERRED, 1, timedelta(minutes=1)),
         (Verdict.INSECURE, Status.DEFERRED, 1, timedelta(minutes=1)),
         (Verdict.UNREACHED, Status.DEFERRED, 0, timedelta(0)),
@@ -201,6 +202,35 @@ def test_the_source_of_a_try_is_remembered_until_there_is_another(verdict: Verdi
     unreached = replace(outcome(Verdict.UNREACHED), peer=None)
     kept = settlement_of(claim(RecipientState(source="out1")), 0, unreached, TERMS)
     assert kept.state.source == "out1"
+
+
+def test_a_suppressed_recipient_is_told_with_the_reason_and_counts_no_attempt() -> None:
+    reason = SuppressionReason.UNSUBSCRIBED
+    spared = Outcome(Verdict.SUPPRESSED, None, None, "5.7.1 suppressed", None, suppression=reason)
+    state = RecipientState(Status.DEFERRED, attempts=2)
+    settlement = settlement_of(claim(state), 0, spared, TERMS)
+    assert (settlement.state.status, settlement.state.attempts) == (Status.SUPPRESSED, 2)
+    assert settlement.event is not None
+    assert settlement.event.type is EventType.SUPPRESSED
+    assert settlement.event.delivery is not None
+    assert settlement.event.delivery.suppression is reason
+    assert settlement.suppression is None
+
+
+def test_a_bounce_that_proves_an_address_dead_suppresses_it_with_what_was_said() -> None:
+    reply = Reply(550, "5.1.1", "No such user")
+    dead = Outcome(Verdict.BOUNCED, Category.RECIPIENT, reply, "", PEER)
+    held = claim(RecipientState())
+    suppression = settlement_of(held, 0, dead, TERMS).suppression
+    assert suppression == Suppression(
+        SuppressionReason.BOUNCED, NOW, held.message.id, "550 5.1.1 No such user"
+    )
+    for other, terms in (
+        (dead, replace(TERMS, suppresses=False)),
+        (replace(dead, category=Category.POLICY), TERMS),
+        (replace(dead, verdict=Verdict.DEFERRED), TERMS),
+    ):
+        assert settlement_of(held, 0, other, terms).suppression is None
 
 
 def test_a_settled_recipient_cannot_change_any_more() -> None:

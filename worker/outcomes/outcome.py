@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
-from app.events import Category, Peer
+from app.events import Category, Peer, SuppressionReason
 from app.mail.reply import Reply
 
 
@@ -34,6 +34,8 @@ class Verdict(StrEnum):
     nothing."""
     INTERRUPTED = "interrupted"
     """Our own worker stopped, or its claim ended, before everything was sent. Counts nothing."""
+    SUPPRESSED = "suppressed"
+    """The address is on the suppression list. Nothing was tried."""
     LOST = "lost"
     """Our own worker was lost in the middle; `in_doubt` says whether the receiver may have the mail."""
 
@@ -46,7 +48,8 @@ class Outcome:
     says in one readable line what happened where no reply of the receiver says it. `in_doubt` means
     that the final dot may have been sent and its reply was never seen: the receiver may have the mail
     (RFC 1047). `needs_second_look` means that a bounce is only believed when a later attempt comes to the
-    same. `wait` is how long a recipient that is waiting or blocked has to.
+    same. `wait` is how long a recipient that is waiting or blocked has to. `is_shared` means that one reply stands
+    for several recipients, so that it need not be about this one. `suppression` says why it is suppressed.
     """
 
     verdict: Verdict
@@ -57,3 +60,5 @@ class Outcome:
     in_doubt: bool = False
     needs_second_look: bool = False
     wait: timedelta = timedelta(0)
+    is_shared: bool = False
+    suppression: SuppressionReason | None = None

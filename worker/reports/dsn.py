@@ -120,6 +120,10 @@ def _verdict(message: Message, status: Status) -> str:
             return "The message was refused and will not be tried again."
         case Status.EXPIRED:
             return "The message could not be delivered in its time and will not be tried again."
+        case Status.SUPPRESSED:
+            return (
+                "The message was not sent: the address is on a list of those that get no more mail."
+            )
         case Status.UNKNOWN:
             return "The message was sent and may have arrived: the answer was lost. It is not sent again."
         case _:
@@ -176,6 +180,8 @@ def status_code(state: RecipientState) -> str:
             return f"5{_detail(state.last) or '.0.0'}"
         case Status.EXPIRED:
             return f"4{_detail(state.last) or '.4.7'}"
+        case Status.SUPPRESSED:
+            return f"5{_detail(state.last) or '.7.1'}"
         case Status.UNKNOWN:
             return "4.4.2"
         case _:

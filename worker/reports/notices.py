@@ -15,7 +15,7 @@ from app.spool.work.claims import MailClaim
 from app.spool.work.lanes import Settlement
 from app.spool.work.reports import Notice
 
-FAILED = frozenset({Status.BOUNCED, Status.EXPIRED, Status.UNKNOWN})
+FAILED = frozenset({Status.BOUNCED, Status.EXPIRED, Status.UNKNOWN, Status.SUPPRESSED})
 """Where a recipient ends that will not get the message, as far as anybody knows."""
 _OPEN = frozenset({Status.QUEUED, Status.DEFERRED})
 

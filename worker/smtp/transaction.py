@@ -322,7 +322,14 @@ class _Transaction:
             raise Trouble.closing(reply)
         if judgement.verdict is Verdict.UNREACHED:
             raise Trouble.from_reply(f"{reply.code} is no answer to {phase.upper()}", reply, phase)
-        outcome = Outcome(judgement.verdict, judgement.category, reply, "", self._session.peer)
+        outcome = Outcome(
+            judgement.verdict,
+            judgement.category,
+            reply,
+            "",
+            self._session.peer,
+            is_shared=phase in {Phase.DATA, Phase.DOT} and len(self._accepted) > 1,
+        )
         return Result(outcome, Next.ELSEWHERE if self._wants_ipv4(outcome) else Next.NOTHING)
 
     def _wants_ipv4(self, outcome: Outcome) -> bool:

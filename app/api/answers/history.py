@@ -13,6 +13,7 @@ from app.events import (
     Event,
     EventType,
     Line,
+    SuppressionReason,
     TlsPolicy,
 )
 from app.wire import delivery_json, event_json, peer_json
@@ -46,6 +47,9 @@ class DeliveryOut(AnswerModel):
     final: bool = Field(description="Whether nothing will change any more.")
     in_doubt: bool = Field(
         description="The message was sent but the receiver's answer never came: it may have the message."
+    )
+    suppression: SuppressionReason | None = Field(
+        description="Why the address is on the suppression list, where that kept the message from it; else null."
     )
     next_attempt_at: Time | None = Field(description="When it is tried again.")
 

@@ -35,7 +35,7 @@ class AcceptedRecipient(AnswerModel):
 
 
 class Accepted(AnswerModel):
-    """A message is on disk and will be delivered."""
+    """A message is on disk and will be sent to each recipient that is not suppressed."""
 
     id: str = Field(examples=["msg_0197a3f05b7c7d3e8f1a2b3c4d5e6f70"])
     created_at: Time
@@ -52,7 +52,7 @@ class Accepted(AnswerModel):
                     id=recipient_id(receipt.message, index),
                     address=recipient.address,
                     field=recipient.field,
-                    status=Status.QUEUED,
+                    status=receipt.status(index),
                 )
                 for index, recipient in enumerate(receipt.recipients)
             ],

@@ -16,8 +16,8 @@ local function next_members(lane, now)
 end
 
 -- What a worker needs of the members it holds; nil where their message is gone. `with_bytes` adds the bytes on the
--- wire. Where a recipient has bytes of its own it shares them with nobody, and all but the first are taken out of
--- `members`.
+-- wire. Of mail: the message, its bytes, the state of each member, and then why each is suppressed, or false. Where a
+-- recipient has bytes of its own it shares them with nobody, and all but the first are taken out of `members`.
 local function load_members(lane, members, with_bytes)
   if kind_of(lane) == 'report' then return load_report(members[1]) end
   if kind_of(lane) == 'endpoint' then
@@ -25,12 +25,24 @@ local function load_members(lane, members, with_bytes)
   end
   local fields = { 'm', with_bytes and 'raw' or 'm' }
   for _, member in ipairs(members) do fields[#fields + 1] = 'r' .. index_of(member) end
+  local addresses = #fields + 1
+  for _, member in ipairs(members) do fields[#fields + 1] = 't' .. index_of(member) end
   local values = call('HMGET', K.message .. message_of(members[1]), unpack(fields))
-  if values[1] and not values[2] then
-    values = { values[1], call('HGET', K.message .. message_of(members[1]), 'raw' .. index_of(members[1])), values[3] }
+  if not values[1] then return nil end
+  if not values[2] then
+    local copy = call('HGET', K.message .. message_of(members[1]), 'raw' .. index_of(members[1]))
+    values, addresses = { values[1], copy, values[3], values[addresses] }, 4
     for i = #members, 2, -1 do members[i] = nil end
   end
-  return values[1] and values or nil
+  look_up(list_of(lane), values, addresses)
+  return values
+end
+
+-- Let a message go that nothing is left to do of: its common bytes now, the rest after so many seconds.
+local function finish(id, seconds)
+  call('HDEL', K.message .. id, 'raw')
+  call('EXPIRE', K.message .. id, seconds)
+  call('ZREM', K.expiries, id)
 end
 
 -- A claim as it is answered: the drain's turn, the members, what load_members gives, the lane's failures in a row, and

@@ -4,7 +4,7 @@
 -- reached, '' nothing is to be said of it), how long the whole site shall rest by its own words (ms or ''), the name of
 -- the bytes ('raw', or 'raw<i>' where the only member has them alone), then for each member: member, state, wait in ms
 -- ('' when final), event type ('' where no endpoint is told), event ('' where there is no fact to tell), state to report
--- by mail ('' for none).
+-- by mail ('' for none), why the address is suppressed from now on ('' where it is not).
 -- Returns 'fenced' when the claim is no longer this drain's; else 'settled', the lanes to wake, the next claim or
 -- false.
 
@@ -18,13 +18,17 @@ local message, expires, copy, open = K.message .. id, tonumber(ARGV[8]), ARGV[11
 if ARGV[6] ~= '' then
   call('HSET', message, 'a' .. call('HINCRBY', message, 'tries', 1), ARGV[6])
 end
-for i = 12, #ARGV, 6 do
+for i = 12, #ARGV, 7 do
   local member, wait = ARGV[i], ARGV[i + 2]
   call('HSET', message, 'r' .. index_of(member), ARGV[i + 1])
   if ARGV[i + 4] ~= '' then publish(project, id, ARGV[i + 3], ARGV[i + 4], now, wakes) end
   if ARGV[i + 5] ~= '' then
     notice = notice or id .. '/' .. call('HGET', message, 'seq')
     report(id, notice, index_of(member), ARGV[i + 5])
+  end
+  if ARGV[i + 6] ~= '' then
+    local address = call('HGET', message, 't' .. index_of(member))
+    if address then suppress(list_of(lane), address, ARGV[i + 6]) end
   end
   if wait == '' then
     open = call('HINCRBY', message, 'open', -1)
@@ -35,11 +39,8 @@ for i = 12, #ARGV, 6 do
   end
 end
 if notice then call_for_report(project, notice, now, wakes) end
-if open and open <= 0 then
-  call('EXPIRE', message, ARGV[7])
-  call('ZREM', K.expiries, id)
-end
-if open and (open <= 0 or copy ~= 'raw') then call('HDEL', message, copy) end
+if open and copy ~= 'raw' then call('HDEL', message, copy) end
+if open and open <= 0 then finish(id, ARGV[7]) end
 
 local site = call('HGET', K.drain .. drain, 'site')
 if ARGV[5] ~= '' and ARGV[5] ~= '0' then

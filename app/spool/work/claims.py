@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TypeAlias
 
 from app.events import EventRecord
 from app.ids import DrainId, EndpointId, MessageId, ProjectId
-from app.messages import Message, RecipientState, Stream
+from app.messages import Message, RecipientState, Stream, Suppression
 from app.spool.client import Reply
-from app.spool.codec import EVENT, MESSAGE, STATE
+from app.spool.codec import EVENT, MESSAGE, STATE, SUPPRESSION
 from app.spool.replies import as_bytes, as_int, as_list, as_text
 from app.spool.work.reports import (
     ReportClaim,
@@ -73,7 +74,8 @@ class MailClaim:
 
     `failures` counts how often in a row no host of the lane could be reached. A claim that was taken
     over comes without the bytes; `doubted` are those of its indexes whose final dot may have been sent, where
-    the message asks to write that down. `claimed_at` is when, by Redis' clock.
+    the message asks to write that down. `claimed_at` is when, by Redis' clock. `suppressions` says of each that
+    is suppressed why, by its index.
     """
 
     lane: MailLane
@@ -86,6 +88,15 @@ class MailClaim:
     states: tuple[RecipientState, ...]
     doubted: frozenset[int] = frozenset()
     claimed_at: datetime = field(default=_UNKNOWN, compare=False)
+    suppressions: Mapping[int, Suppression] = field(default_factory=dict)
+
+    def part(self, places: Sequence[int]) -> MailClaim:
+        """Return the claim as if only the recipients at these places of it were held."""
+        return replace(
+            self,
+            indexes=tuple(self.indexes[place] for place in places),
+            states=tuple(self.states[place] for place in places),
+        )
 
     def is_overdue(self, now: datetime) -> bool:
         """Tell whether the message's time has ended, by our clock and by that of Redis: one may be wrong."""
@@ -136,17 +147,24 @@ def read_claim(lane: Lane, drain: DrainId, reply: Reply) -> Claim | None:
             if value
         )
         return ParcelClaim(lane, drain, as_int(turn), as_int(failures), tuple(parcels))
-    message, raw, *states = as_list(values)
+    message, raw, *rest = as_list(values)
+    indexes = tuple(_index(name) for name in names)
+    states, suppressions = rest[: len(indexes)], rest[len(indexes) :]
     return MailClaim(
         lane=lane,
         drain=drain,
         turn=as_int(turn),
         failures=as_int(failures),
-        indexes=tuple(_index(name) for name in names),
+        indexes=indexes,
         message=MESSAGE.decode(as_bytes(message)),
         raw=as_bytes(raw),
         states=tuple(STATE.decode(as_bytes(state)) for state in states),
         claimed_at=datetime.fromtimestamp(as_int(claimed_at) / 1000, UTC),
+        suppressions={
+            index: SUPPRESSION.decode(as_bytes(record))
+            for index, record in zip(indexes, suppressions, strict=True)
+            if record
+        },
     )
 
 

@@ -15,9 +15,9 @@ import structlog
 
 from app.events import AttemptRecord, EventRecord
 from app.ids import DrainId
-from app.messages import Message, RecipientState
+from app.messages import Message, RecipientState, Suppression
 from app.spool.client import Argument, Redis, Reply
-from app.spool.codec import ATTEMPT, EVENT, MESSAGE, STATE, Unreadable
+from app.spool.codec import ATTEMPT, EVENT, MESSAGE, STATE, SUPPRESSION, Unreadable
 from app.spool.replies import as_bytes, as_int, as_list, as_text
 from app.spool.scripts import Scripts
 from app.spool.work.claims import (
@@ -65,12 +65,16 @@ class Entered:
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """What becomes of a recipient: its state, its wait (None: no more tries), the fact and the state to report."""
+    """What becomes of a recipient: its state, its wait (None: no more tries), the fact and the state to report.
+
+    `suppression` puts its address on the list, where the message is one that lists hold for.
+    """
 
     state: RecipientState
     wait: timedelta | None
     event: EventRecord | None
     reported: RecipientState | None = None
+    suppression: Suppression | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +174,7 @@ class Lanes:
                 event.type if event and not claim.message.reports_on else "",
                 EVENT.encode(event) if event else b"",
                 STATE.encode(settlement.reported) if settlement.reported else b"",
+                SUPPRESSION.encode(settlement.suppression) if settlement.suppression else b"",
             ]
         return _settled(claim, await self._redis.run(self._scripts.settle, *arguments))
 

@@ -129,6 +129,7 @@ def test_what_no_receiver_said_is_no_smtp_diagnosis_and_names_no_remote_host() -
         (Status.EXPIRED, Reply(451, "4.3.0", "Later"), "", "4.3.0"),
         (Status.EXPIRED, None, "the message's time ended", "4.4.7"),
         (Status.UNKNOWN, None, "the reply was lost", "4.4.2"),
+        (Status.SUPPRESSED, None, "5.7.1 not sent: the address is suppressed", "5.7.1"),
         (Status.DEFERRED, Reply(552, "5.2.2", "Full"), "", "4.2.2"),
         (Status.DEFERRED, None, "5.4.4 the domain does not exist", "4.4.4"),
         (Status.DEFERRED, None, "5.4.4.4 is an address", "4.0.0"),
@@ -143,6 +144,13 @@ def test_the_class_of_a_status_is_what_became_of_the_recipient(
 def test_an_uncertain_delivery_is_not_told_as_refused() -> None:
     words = reread(compose_report(report(state(Status.UNKNOWN, None, "lost")))).words
     assert "may have arrived" in words
+
+
+def test_a_suppressed_recipient_is_told_as_one_that_nothing_was_sent_to() -> None:
+    read = reread(compose_report(report(state(Status.SUPPRESSED, None, "5.7.1 suppressed"))))
+    assert "was not sent" in read.words
+    (fate,) = read.recipients
+    assert (fate["Action"], fate["Status"]) == ("failed", "5.7.1")
 
 
 def test_recipients_that_failed_and_others_that_are_late_have_a_group_each() -> None:
