@@ -14,6 +14,9 @@ EndpointId = NewType("EndpointId", str)
 KeyId = NewType("KeyId", str)
 DrainId = NewType("DrainId", str)
 
+MESSAGE_PATTERN = r"^msg_[0-9a-f]{32}$"
+"""What the id of a message looks like."""
+
 _MESSAGE, _RECIPIENT = "msg_", "rcp_"
 
 

@@ -16,7 +16,7 @@ from app.api.deps import Services
 from app.api.document import DESCRIPTION, VERSION, Api
 from app.api.middleware import Boundary, Room
 from app.api.problems import on_domain_error, on_http_error, on_parameter_error
-from app.api.resources import endpoints, messages, templates
+from app.api.resources import endpoints, messages, suppressions, templates
 from app.api.resources import health as health_routes
 from app.dashboard.inbox import mailbox_router
 from app.errors import ConfigurationError, PillarboxError
@@ -26,6 +26,7 @@ from app.letters.writer import Writer
 from app.projects.endpoints import Endpoints
 from app.projects.keyring import Keyring
 from app.projects.keys import Doorman
+from app.projects.suppressions import Suppressions
 from app.projects.templates import Templates
 from app.settings import Settings, read_settings
 from app.signals.logs import configure_logs
@@ -71,7 +72,13 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_exception_handler(PillarboxError, on_domain_error)
     app.add_exception_handler(HTTPException, on_http_error)
     app.add_exception_handler(RequestValidationError, on_parameter_error)
-    for router in (messages.sending, messages.router, endpoints.router, templates.router):
+    for router in (
+        messages.sending,
+        messages.router,
+        endpoints.router,
+        templates.router,
+        suppressions.router,
+    ):
         app.include_router(router)
     app.include_router(health_routes.router)
     if settings.mailbox.directory:
@@ -98,7 +105,8 @@ def _lifespan(settings: Settings, keyring: Keyring, metrics: WorkshopMetrics) ->
 
 
 def _services(settings: Settings, redis: Redis, writer: Writer) -> Services:
-    store = Store(redis, Scripts.of(redis.keys, settings), settings.retention)
+    scripts = Scripts.of(redis.keys, settings)
+    store = Store(redis, scripts, settings.retention)
     alarm, health = Alarm(arq_pool(redis)), Health(redis, settings.redis)
     return Services(
         settings=settings,
@@ -107,6 +115,7 @@ def _services(settings: Settings, redis: Redis, writer: Writer) -> Services:
         endpoints=Endpoints(redis, settings.webhooks),
         templates=Templates(redis, settings.templates),
         author=Author(NoCrafts(), Patterns()),
+        suppressions=Suppressions(redis, scripts),
         doorman=Doorman(redis, settings.api.key_cache),
         health=health,
         workshop=writer.workshop,

@@ -8,6 +8,7 @@ fastest one, and leaves nothing to be understood twice.
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
 from typing import NoReturn
 
 from fastapi import Request
@@ -30,16 +31,22 @@ _MAX_DIGITS = 18
 async def read_body(request: Request, most: int, form: str = JSON) -> bytes:
     """Return the body. Raises UnsupportedMediaType unless it is a `form`, or TooLarge as soon as it is known."""
     _check_form(request, form)
+    return b"".join([piece async for piece in read_pieces(request, most)])
+
+
+async def read_pieces(request: Request, most: int) -> AsyncIterator[bytes]:
+    """Yield the body as it comes. Raises UnsupportedMediaType where it is compressed, or TooLarge."""
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise UnsupportedMediaType("compressed bodies are not taken: leave Content-Encoding away")
     told = request.headers.get("content-length", "")
     if told.isascii() and told.isdigit() and int(told[:20]) > most:
         raise _too_large(most)
-    chunks, size = [], 0
-    async for chunk in request.stream():
-        size += len(chunk)
+    size = 0
+    async for piece in request.stream():
+        size += len(piece)
         if size > most:
             raise _too_large(most)
-        chunks.append(chunk)
-    return b"".join(chunks)
+        yield piece
 
 
 def parse_json(body: bytes) -> object:
@@ -66,8 +73,6 @@ def _check_form(request: Request, form: str) -> None:
         raise UnsupportedMediaType(
             "JSON is sent in UTF-8 (RFC 8259 §8.1): leave the parameters away"
         )
-    if request.headers.get("content-encoding", "identity").lower() != "identity":
-        raise UnsupportedMediaType("compressed bodies are not taken: leave Content-Encoding away")
 
 
 def _text(body: bytes) -> str:
@@ -98,9 +103,7 @@ def _check_parts(body: bytes) -> None:
 
 
 def _too_large(most: int) -> TooLarge:
-    return TooLarge(
-        f"the body may have {most} bytes: link to large files instead of attaching them"
-    )
+    return TooLarge(f"the body may have {most} bytes: send less at a time, and link to large files")
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:

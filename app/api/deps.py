@@ -26,15 +26,16 @@ from app.api.body import MAIL, THREAD_ABOVE_BYTES, parse_json, read_body
 from app.api.document import KEY_HEADER, KEY_PATTERN
 from app.api.pointers import field_errors
 from app.api.problems import InvalidHeader
-from app.api.resources.forms import EndpointRequest
+from app.api.resources.forms import EndpointRequest, SuppressionRequest
 from app.api.sending.envelope import EnvelopeForm, read_query
 from app.api.sending.requests import MessageRequest
 from app.errors import InvalidRequest
-from app.ids import EndpointId, MessageId
+from app.ids import MESSAGE_PATTERN, EndpointId, MessageId
 from app.letters.authoring import Author
 from app.letters.drafts import Draft, RawDraft
 from app.projects.endpoints import Endpoints
 from app.projects.keys import Caller, Doorman, Scope
+from app.projects.suppressions import Suppressions
 from app.projects.templates import Templates
 from app.settings import Settings
 from app.spool.health import Health
@@ -55,6 +56,7 @@ class Services:
     endpoints: Endpoints
     templates: Templates
     author: Author
+    suppressions: Suppressions
     doorman: Doorman
     health: Health
     workshop: Workshop
@@ -194,5 +196,6 @@ Parts: TypeAlias = Annotated[Services, Depends(services_of)]
 Reader: TypeAlias = Annotated[Caller, Security(_bearer, scopes=[Scope.READ])]
 Manager: TypeAlias = Annotated[Caller, Security(_bearer, scopes=[Scope.MANAGE])]
 SentEndpoint: TypeAlias = Annotated[EndpointRequest, Depends(sent(EndpointRequest))]
-MessagePath: TypeAlias = Annotated[MessageId, Path(pattern=r"^msg_[0-9a-f]{32}$")]
+SentSuppression: TypeAlias = Annotated[SuppressionRequest, Depends(sent(SuppressionRequest))]
+MessagePath: TypeAlias = Annotated[MessageId, Path(pattern=MESSAGE_PATTERN)]
 EndpointPath: TypeAlias = Annotated[EndpointId, Path(pattern=r"^end_[0-9a-f]{32}$")]

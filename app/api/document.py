@@ -22,7 +22,8 @@ from pydantic.json_schema import models_json_schema
 from app.api.answers.problems import ProblemOut
 from app.api.body import JSON, MAIL
 from app.api.problems import KINDS, MEDIA_TYPE
-from app.api.resources.forms import EndpointRequest
+from app.api.resources.exports import MEDIA_TYPES, Form
+from app.api.resources.forms import EndpointRequest, SuppressionLine, SuppressionRequest
 from app.api.resources.templateforms import (
     CurrentRequest,
     PreviewRequest,
@@ -36,7 +37,18 @@ from app.projects.keys import Scope
 from app.wire import Json
 
 Call: TypeAlias = Literal[
-    "send", "send_raw", "create", "add", "try", "list", "search", "read", "drop", "ready"
+    "send",
+    "send_raw",
+    "create",
+    "add",
+    "try",
+    "import",
+    "list",
+    "search",
+    "read",
+    "drop",
+    "remove",
+    "ready",
 ]
 Responses: TypeAlias = "dict[int | str, dict[str, Json]]"
 
@@ -75,6 +87,8 @@ _CODES: Mapping[Call, tuple[str, ...]] = MappingProxyType(
         "list": (*_KEYED, *_STORED),
         "search": ("invalid_parameter", *_KEYED, *_STORED),
         "drop": (*_KEYED, "not_found", "invalid_request", *_STORED),
+        "import": (*_READ_BODY, "invalid_parameter", *_KEYED, *_STORED, "spool_full"),
+        "remove": ("invalid_parameter", *_KEYED, "not_found", *_STORED),
         "read": (*_KEYED, "not_found", *_STORED),
         "ready": ("not_ready",),
     }
@@ -93,6 +107,8 @@ _REQUESTS = (
     CurrentRequest,
     PreviewRequest,
     UnsavedRequest,
+    SuppressionRequest,
+    SuppressionLine,
 )
 
 
@@ -134,6 +150,27 @@ def body_of(model: type[BaseModel]) -> dict[str, Json]:
     """Return the part of an operation that says its body is `model`."""
     schema: Json = {"$ref": f"#/components/schemas/{model.__name__}"}
     return {"requestBody": {"required": True, "content": {JSON: {"schema": schema}}}}
+
+
+def lines_of(model: type[BaseModel]) -> dict[str, Json]:
+    """Return the part of an operation that says its body is lines, each of them `model`."""
+    reference: Json = {"$ref": f"#/components/schemas/{model.__name__}"}
+    schema: Json = {
+        "type": "string",
+        "description": "Lines, each an object of this schema; in CSV, its fields are the columns.",
+        "contentMediaType": "application/json",
+        "contentSchema": reference,
+    }
+    lines: dict[str, Json] = {name: {"schema": schema} for name in MEDIA_TYPES.values()}
+    return {"requestBody": {"required": True, "content": lines}}
+
+
+def lines_out() -> Responses:
+    """Return what an answer of lines is."""
+    schema: Json = {"type": "string"}
+    return {
+        HTTPStatus.OK.value: {"content": {MEDIA_TYPES[form]: {"schema": schema} for form in Form}}
+    }
 
 
 def sent_by(scope: Scope, model: type[BaseModel]) -> dict[str, Json]:

@@ -32,6 +32,8 @@ _KNOWN: Mapping[str, tuple[str, str]] = MappingProxyType(
         "string_too_long": ("too_long", "must have at most {max_length} characters"),
         "string_too_short": ("too_short", "must have at least {min_length} character(s)"),
         "too_long": ("too_many", "must have at most {max_length} items"),
+        "too_short": ("too_short", "must have at least {min_length} item(s)"),
+        "string_pattern_mismatch": ("invalid_value", "does not have the form {pattern}"),
         "greater_than_equal": ("out_of_range", "must be at least {ge}"),
         "less_than_equal": ("out_of_range", "must be at most {le}"),
         "enum": ("unknown_value", "must be one of {expected}"),

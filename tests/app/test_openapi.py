@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 
 from app.api.answers.history import EventOut
 from app.api.answers.problems import ProblemOut
-from app.api.resources.forms import EndpointRequest
+from app.api.resources.forms import EndpointRequest, SuppressionRequest
 from app.api.sending.requests import MessageRequest
 from app.events import EventType
 from app.main import create_app
@@ -57,7 +57,7 @@ def test_every_operation_has_a_name_and_says_how_it_fails(document: Node) -> Non
             names.append(_node(call)["operationId"])
             answers = _node(_node(call)["responses"])
             assert path == "/healthz" or any(int(status) >= 400 for status in answers)
-    assert len(names) == len(set(names)) == 21
+    assert len(names) == len(set(names)) == 27
 
 
 def test_every_reference_leads_somewhere(document: Node) -> None:
@@ -81,7 +81,7 @@ def test_every_event_is_described_as_a_webhook(document: Node) -> None:
 
 def test_examples_of_requests_are_accepted(document: Node) -> None:
     schemas = _node(_node(document["components"])["schemas"])
-    for model in (MessageRequest, EndpointRequest):
+    for model in (MessageRequest, EndpointRequest, SuppressionRequest):
         examples = _node(schemas[model.__name__])["examples"]
         assert isinstance(examples, list)
         for example in examples:
@@ -97,6 +97,7 @@ def test_files_of_examples_have_the_forms_of_the_contract() -> None:
         request = MessageRequest.model_validate_json(_example(name))
         request.to_draft(datetime.now(UTC), Settings(dkim=DkimSettings(required=False)))
     EndpointRequest.model_validate_json(_example("create-endpoint.json"))
+    SuppressionRequest.model_validate_json(_example("suppress.json"))
     event = EventOut.model_validate_json(_example("event-bounced.json"))
     assert json.loads(event.model_dump_json()) == json.loads(_example("event-bounced.json"))
     ProblemOut.model_validate_json(_example("problem.json"))

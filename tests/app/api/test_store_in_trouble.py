@@ -43,7 +43,12 @@ async def test_store_that_is_away_makes_503_until_it_is_back(
     client: Client, own_valkey: ValkeyServer
 ) -> None:
     own_valkey.kill()
-    for answer in (await client.send(), await client.get(f"/messages/msg_{'0' * 32}")):
+    for answer in (
+        await client.send(),
+        await client.get(f"/messages/msg_{'0' * 32}"),
+        await client.post("/suppressions", {"addresses": ["ada@example.com"]}),
+        await client.get("/suppressions/export?format=csv"),
+    ):
         assert (answer.status, answer.code) == (503, "spool_unavailable")
         assert int(answer.headers["Retry-After"]) > 0
         assert own_valkey.url not in answer.text_at("/detail")

@@ -21,9 +21,11 @@ async def test_every_call_with_a_foreign_id_is_404(
 ) -> None:
     sent = await client.send()
     made = await client.post("/endpoints", {"url": "https://shop.example/hook"})
+    await client.post("/suppressions", {"addresses": ["ada@example.com"]})
     own = {"message_id": sent.text_at("/id"), "endpoint_id": made.text_at("/id")}
     own |= {"template_name": "welcome", "version": "1"}
     await client.post("/templates", {"name": "welcome", "text": "Hello"})
+    own["address"] = "ada@example.com"
     swept = 0
     for path, calls in app.openapi()["paths"].items():
         if "{" not in path:
@@ -39,13 +41,16 @@ async def test_every_call_with_a_foreign_id_is_404(
     assert swept >= 12
     assert (await client.get(f"/endpoints/{own['endpoint_id']}")).status == 200
     assert (await client.get("/templates/welcome")).at("/versions") == [1]
+    assert (await client.get("/suppressions/ada@example.com")).status == 200
 
 
 async def test_lists_hold_nothing_foreign(client: Client, stranger: Client) -> None:
     await client.post("/endpoints", {"url": "https://shop.example/hook"})
     await client.post("/templates", {"name": "welcome", "text": "Hello"})
-    for path in ("/endpoints", "/templates"):
+    await client.post("/suppressions", {"addresses": ["ada@example.com"]})
+    for path in ("/endpoints", "/templates", "/suppressions"):
         assert (await stranger.get(path)).at("/data") == []
+    assert (await stranger.get("/suppressions/export")).body == b""
 
 
 async def test_every_call_but_health_needs_a_key(app: FastAPI, client: Client) -> None:

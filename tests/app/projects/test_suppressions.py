@@ -15,7 +15,7 @@ from app.events import SuppressionReason
 from app.ids import MessageId, ProjectId
 from app.mail.sameness import normal_form
 from app.messages import Stream, Suppression
-from app.projects.suppressions import Entry, Place, Suppressions, Wanted
+from app.projects.suppressions import Entry, Page, Place, Suppressions, Wanted
 from app.settings import DkimSettings, RedisSettings, Settings
 from app.spool.client import Redis
 from app.spool.scripts import Scripts
@@ -113,6 +113,17 @@ async def test_entries_for_other_reasons_are_passed_over(lists: Suppressions) ->
     wanted = Wanted(reason=SuppressionReason.BOUNCED)
     assert await addresses(lists, wanted) == [each.address for each in bounced]
     assert [each async for each in lists.all(SHOP, wanted)] == bounced
+
+
+async def test_a_page_ends_after_a_long_stretch_of_other_reasons_and_says_where_to_go_on(
+    lists: Suppressions,
+) -> None:
+    rare = entry("z@example.com", reason=SuppressionReason.COMPLAINED)
+    await lists.add(SHOP, [*(entry(f"u{n:05}@example.com") for n in range(20_500)), rare])
+    wanted = Wanted(reason=SuppressionReason.COMPLAINED)
+    first = await lists.page(SHOP, wanted, None, 100)
+    assert (first.entries, first.last) == ((), Place(TRANSACTIONAL, "u19999@example.com"))
+    assert await lists.page(SHOP, wanted, first.last, 100) == Page((rare,), None)
 
 
 async def test_what_stays_is_listed_once_while_others_come_and_go(lists: Suppressions) -> None:
