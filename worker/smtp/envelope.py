@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 # Controls and spaces of any script, what ends a path, and halves of characters that UTF-8 does not have.
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\s<>\ud800-\udfff]")
+_MOST_PARAMETERS = 500
+"""Octets that the parameters of DSN may add to RCPT TO (RFC 3461 §4)."""
 _END_OF_HEADER = b"\r\n\r\n"
 # What no parameter may hold as it stands (RFC 3461 §4), and where UTF-8 is spoken (RFC 6533 §3).
 _NOT_XTEXT = re.compile(r"[^!-*,-<>-~]")
@@ -71,7 +73,9 @@ class Envelope:
         original = (
             f"rfc822;{_xtext(address)}" if address.isascii() else f"utf-8;{_unitext(address)}"
         )
-        return f" NOTIFY=FAILURE ORCPT={original}"
+        told = f" NOTIFY=FAILURE ORCPT={original}"
+        # Where nearly all of a local part has to be escaped, the host knows the address by the path alone.
+        return told if len(told.encode()) <= _MOST_PARAMETERS else " NOTIFY=FAILURE"
 
 
 def _xtext(text: str) -> str:

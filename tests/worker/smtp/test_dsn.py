@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -64,6 +65,20 @@ async def test_an_address_in_utf8_is_told_as_such(server: SmtpServer) -> None:
         assert (await sender.outcome(server, mail)).verdict is Verdict.DELIVERED
     told = commands(server, "RCPT")[0].encode("latin-1").decode()
     assert told.endswith(r" ORCPT=utf-8;jörg\x{2B}x@example.net")
+
+
+@pytest.mark.parametrize(
+    ("local", "is_told"), [("x" * 64, True), ("+" * 64, True), ("ü" + "+" * 62, False)]
+)
+def test_an_address_whose_escapes_would_make_the_command_too_long_is_not_told_twice(
+    local: str, is_told: bool
+) -> None:
+    address = f"{local}@{'.'.join(['y' * 60] * 3)}.{'z' * 6}"
+    assert len(address.encode()) == 254
+    told = replace(IDENTIFIED, recipients=(address,)).recipient_parameters(0)
+    assert ("ORCPT" in told) == is_told
+    assert told.startswith(" NOTIFY=FAILURE")
+    assert len(told.encode()) <= 500
 
 
 async def test_recipients_that_are_named_in_a_second_transaction_keep_the_name_of_the_message(
