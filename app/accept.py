@@ -14,7 +14,8 @@ from datetime import UTC, datetime
 
 from app.errors import FieldError, InvalidRequest
 from app.ids import new_message_id
-from app.letters.drafts import AnyDraft
+from app.letters.drafts import AnyDraft, Draft
+from app.letters.library import Library
 from app.letters.writer import Writer
 from app.messages import Message, Receipt, Recipient
 from app.projects.keys import Caller
@@ -33,6 +34,7 @@ class Acceptor:
     store: Store
     alarm: Alarm
     health: Health
+    library: Library
     writer: Writer
     settings: Settings
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -48,6 +50,8 @@ class Acceptor:
         Raises InvalidRequest, TooLarge, IdempotencyConflict, or SpoolError; then nothing was kept.
         """
         self.health.require_room()
+        if isinstance(draft, Draft):
+            draft = await self.library.applied(draft, caller.project)
         async with self._turn(draft):
             letter = await self.writer.write(draft, self._message(draft, caller))
             kept = await self.store.keep(letter, idempotency)

@@ -16,11 +16,13 @@ from app.api.deps import Services
 from app.api.document import DESCRIPTION, VERSION, Api
 from app.api.middleware import Boundary, Room
 from app.api.problems import on_domain_error, on_http_error, on_parameter_error
-from app.api.resources import endpoints, messages, suppressions, templates
+from app.api.resources import endpoints, messages, suppressions
 from app.api.resources import health as health_routes
+from app.api.resources import templates as template_routes
 from app.dashboard.inbox import mailbox_router
 from app.errors import ConfigurationError, PillarboxError
 from app.letters.authoring import Author, NoCrafts
+from app.letters.library import Library
 from app.letters.templating import Patterns
 from app.letters.writer import Writer
 from app.projects.endpoints import Endpoints
@@ -76,7 +78,7 @@ def create_app(settings: Settings) -> FastAPI:
         messages.sending,
         messages.router,
         endpoints.router,
-        templates.router,
+        template_routes.router,
         suppressions.router,
     ):
         app.include_router(router)
@@ -108,12 +110,14 @@ def _services(settings: Settings, redis: Redis, writer: Writer) -> Services:
     scripts = Scripts.of(redis.keys, settings)
     store = Store(redis, scripts, settings.retention)
     alarm, health = Alarm(arq_pool(redis)), Health(redis, settings.redis)
+    templates = Templates(redis, settings.templates)
+    library = Library(templates, settings.templates.cache)
     return Services(
         settings=settings,
-        acceptor=Acceptor(store, alarm, health, writer, settings),
+        acceptor=Acceptor(store, alarm, health, library, writer, settings),
         store=store,
         endpoints=Endpoints(redis, settings.webhooks),
-        templates=Templates(redis, settings.templates),
+        templates=templates,
         author=Author(NoCrafts(), Patterns()),
         suppressions=Suppressions(redis, scripts),
         doorman=Doorman(redis, settings.api.key_cache),

@@ -38,8 +38,18 @@ class OwnData:
 
 
 @dataclass(frozen=True, slots=True)
+class TemplateRef:
+    """A stored template; the current version where none is named."""
+
+    name: str
+    version: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Draft:
     """A mail to be composed, or several that differ in their recipient.
+
+    What it says comes from `template` where one is named (`app.letters.library`), but for a subject of its own.
 
     Subject and texts hold variables where `variables` is given. Where `recipients_data` is given, by address,
     each recipient gets a copy of its own (`app.letters.merging`).
@@ -58,6 +68,7 @@ class Draft:
     attachments: tuple[Attachment, ...] = ()
     thread: Thread = field(default_factory=Thread)
     headers: tuple[tuple[str, str], ...] = ()
+    template: TemplateRef | None = None
     variables: Variables | None = None
     recipients_data: Mapping[str, OwnData] | None = None
     options: Options = Options()

@@ -8,11 +8,13 @@ from dataclasses import dataclass, field, replace
 from app.accept import Acceptor
 from app.ids import KeyId
 from app.letters.drafts import AnyDraft, Draft
+from app.letters.library import Library
 from app.letters.writer import Writer
 from app.mail.address import Mailbox, parse_address
 from app.messages import Letter, Message
 from app.projects.keyring import Keyring
 from app.projects.keys import Caller
+from app.projects.templates import Templates
 from app.settings import Settings
 from app.signals.metrics import WorkshopMetrics, new_registry
 from app.spool.health import Health
@@ -51,7 +53,8 @@ async def most_at_a_time(spool: Spool, settings: Settings, draft: Draft) -> int:
     workshop = Workshop(settings.workshop, WorkshopMetrics(new_registry()))
     writer = SlowWriter(Keyring(None), workshop, settings)
     alarm, health = Alarm(arq_pool(spool.redis)), Health(spool.redis, settings.redis)
-    acceptor = Acceptor(spool.store, alarm, health, writer, settings)
+    library = Library(Templates(spool.redis, settings.templates), settings.templates.cache)
+    acceptor = Acceptor(spool.store, alarm, health, library, writer, settings)
     caller = Caller(PROJECT, KeyId("key_1"), frozenset())
     await asyncio.gather(*(acceptor.accept(draft, caller, None) for _ in range(12)))
     return max(writer.counts)

@@ -18,6 +18,7 @@ from app.api.fields import (
 )
 from app.api.pointers import pointer
 from app.api.sending.parts import AttachmentIn, CalendarIn, HeaderFields
+from app.api.sending.templates import TemplateChoice
 from app.api.sending.threads import MessageIds, MessageIdText
 from app.errors import FieldError
 from app.mail.headers import HeaderError, check_header, check_one_click, is_structured
@@ -55,6 +56,12 @@ class ContentForm(WireModel):
         description="The message as AMP for Email, for readers that know it; others show `html`, which it needs.",
         examples=["<!doctype html><html ⚡4email>…</html>"],
     )
+    template: TemplateChoice | None = Field(
+        default=None,
+        description="The stored template that says `subject`, `html`, `text` and `amp`; a subject that stands "
+        "here too is taken instead of its own.",
+        examples=["order-shipped", {"name": "order-shipped", "version": 2}],
+    )
     calendar: CalendarIn | None = Field(
         default=None, description="An invitation, or another message between calendars."
     )
@@ -78,6 +85,7 @@ class ContentForm(WireModel):
     def refused_content(self, settings: Settings) -> Iterator[FieldError]:
         """Yield what the fields only show together, or beside the settings."""
         yield from _together(self, settings)
+        yield from _template(self)
         yield from _amp(self)
         yield from _headers(self.headers or {})
         if self.in_reply_to is not None or self.references is not None:
@@ -108,17 +116,24 @@ def read_attachments(items: list[AttachmentIn]) -> Iterator[Attachment | FieldEr
 def _together(form: ContentForm, settings: Settings) -> Iterator[FieldError]:
     if not (form.to or form.cc or form.bcc):
         yield FieldError("/to", "required", "at least one recipient is needed in to, cc or bcc")
-    if form.text is None and form.html is None:
-        yield FieldError(
-            "/text", "required", "give text, html or both; an empty string is an empty message"
-        )
+    if form.text is None and form.html is None and form.template is None:
+        detail = "give text, html, both, or a template; an empty string is an empty message"
+        yield FieldError("/text", "required", detail)
     most = settings.api.max_attachments
     if len(form.attachments or ()) > most:
         yield FieldError("/attachments", "too_many", f"must have at most {most} items")
 
 
+def _template(form: ContentForm) -> Iterator[FieldError]:
+    if form.template is None:
+        return
+    parts = {"html": form.html, "text": form.text, "amp": form.amp}
+    for name in (name for name, part in parts.items() if part is not None):
+        yield FieldError(f"/{name}", "excluded", "the template says this: give one of them")
+
+
 def _amp(form: ContentForm) -> Iterator[FieldError]:
-    if form.amp is None:
+    if form.amp is None or form.template is not None:
         return
     if form.html is None:
         yield FieldError("/html", "required", "amp is shown by few readers: give the others html")

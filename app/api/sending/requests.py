@@ -13,6 +13,7 @@ from app.api.fields import (
 from app.api.sending.content import ContentForm, read_attachments
 from app.api.sending.merging import MergeForm, by_address, read_recipients_data
 from app.api.sending.options import OptionsForm
+from app.api.sending.templates import chosen
 from app.errors import FieldError, InvalidRequest
 from app.letters.drafts import Draft
 from app.letters.values import pack
@@ -21,7 +22,8 @@ from app.settings import Settings
 
 
 class MessageRequest(OptionsForm, MergeForm, ContentForm):
-    """A message to send, to at least one recipient in `to`, `cc` or `bcc`, with `text`, `html` or both."""
+    """A message to send, to at least one recipient in `to`, `cc` or `bcc`, with `text`, `html` or both, or with
+    a `template`."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -63,6 +65,7 @@ class MessageRequest(OptionsForm, MergeForm, ContentForm):
             attachments=tuple(item for item in attachments if isinstance(item, Attachment)),
             thread=self.thread(),
             headers=tuple((self.headers or {}).items()),
+            template=chosen(self.template),
             variables=None if self.variables is None else pack(self.variables),
             recipients_data=by_address(data) if self.recipients_data is not None else None,
             options=self.to_options(now),
