@@ -21,7 +21,7 @@ from app.api.resources import health as health_routes
 from app.api.resources import templates as template_routes
 from app.dashboard.inbox import mailbox_router
 from app.errors import ConfigurationError, PillarboxError
-from app.letters.authoring import Author, NoCrafts
+from app.letters.authoring import Author
 from app.letters.library import Library
 from app.letters.templating import Patterns
 from app.letters.writer import Writer
@@ -118,7 +118,7 @@ def _services(settings: Settings, redis: Redis, writer: Writer) -> Services:
         store=store,
         endpoints=Endpoints(redis, settings.webhooks),
         templates=templates,
-        author=Author(NoCrafts(), Patterns()),
+        author=Author(writer.workshop, Patterns()),
         suppressions=Suppressions(redis, scripts),
         doorman=Doorman(redis, settings.api.key_cache),
         health=health,

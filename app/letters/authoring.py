@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Protocol
 
 from app.errors import FieldError, InvalidRequest
 from app.ids import ProjectId
@@ -19,40 +18,8 @@ from app.letters.values import Variables, unpack
 from app.mail.mime.content import check_amp
 from app.mail.refusal import Refusal
 from app.projects.templates import Version, Wording
-
-
-class Piece(Protocol):
-    """What was made of a text, with what was left out."""
-
-    @property
-    def text(self) -> str:
-        """The HTML."""
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """A sentence about each thing that was left out."""
-
-
-class Crafts(Protocol):
-    """What others do to HTML. Both raise Refusal where nothing can be made of the text."""
-
-    async def html_of_mjml(self, mjml: str, project: str, /) -> Piece:
-        """Return the HTML that an MJML document means."""
-
-    async def with_inlined_css(self, html: str, project: str, /) -> Piece:
-        """Return the HTML with its style sheets written into its elements."""
-
-
-class NoCrafts:
-    """Stands where nothing can be done to HTML."""
-
-    async def html_of_mjml(self, mjml: str, _project: str, /) -> Piece:
-        """Refuse."""
-        raise Refusal(f"MJML ({len(mjml)} characters) cannot become HTML here: send html")
-
-    async def with_inlined_css(self, html: str, _project: str, /) -> Piece:
-        """Refuse."""
-        raise Refusal(f"styles ({len(html)} characters) cannot be inlined here: inline them before")
+from app.workshop.orders import WorkshopRefusal
+from app.workshop.workshop import Workshop
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +48,13 @@ def sources(version: Version) -> dict[Part, str]:
 class Author:
     """Makes versions of what was written. Built once, at the start."""
 
-    crafts: Crafts
+    workshop: Workshop
     patterns: Patterns
 
     async def version(self, wording: Wording, project: ProjectId, now: datetime) -> Version:
         """Return what is kept of a template.
 
-        Raises InvalidRequest that names each part that is wrong, with its line, and what the crafts raise
-        where they have no time.
+        Raises InvalidRequest that names each part that is wrong, with its line, or WorkshopBusy.
         """
         _raise(_refused(wording))
         written = Version(wording, wording.html or wording.mjml, (), (), now)
@@ -131,12 +97,12 @@ class Author:
         html, warnings = wording.html, list[str]()
         try:
             if wording.mjml is not None:
-                piece = await self.crafts.html_of_mjml(wording.mjml, project)
+                piece = await self.workshop.html_of_mjml(wording.mjml, project)
                 html, warnings = piece.text, [*piece.warnings]
             if html is not None and wording.inline_css:
-                piece = await self.crafts.with_inlined_css(html, project)
+                piece = await self.workshop.with_inlined_css(html, project)
                 html, warnings = piece.text, [*warnings, *piece.warnings]
-        except Refusal as error:
+        except WorkshopRefusal as error:
             raise InvalidRequest(
                 (_as_written(FieldError("/html", "invalid_html", error.reason), wording),)
             ) from error

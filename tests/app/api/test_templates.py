@@ -232,3 +232,41 @@ async def test_writing_needs_another_scope_than_reading(client: Client, redis: R
     assert (await reader.post("/templates/welcome/versions", FIELDS)).status == 403
     assert (await reader.post("/templates/welcome/current", {"version": 1})).status == 403
     assert (await reader.call("DELETE", "/templates/welcome")).status == 403
+
+
+MJML = (
+    "<mjml><mj-body><mj-section><mj-column>\n<mj-text>Hello {{ name }}</mj-text>"
+    "</mj-column></mj-section></mj-body></mjml>"
+)
+STYLED = "<html><head><style>p { color: red }</style></head><body><p>{{ name }}</p></body></html>"
+
+
+async def test_mjml_becomes_html_and_styles_are_inlined_once_when_saved(client: Client) -> None:
+    made = await client.post("/templates", {"name": "mjml", "mjml": MJML})
+    assert (made.status, made.at("/mjml"), made.at("/html")) == (201, MJML, None)
+    assert "<table" in made.text_at("/made_html")
+    assert "Hello {{ name }}" in made.text_at("/made_html")
+    assert made.at("/variables") == ["name"]
+    styled = await client.post("/templates", {"name": "css", "html": STYLED, "inline_css": True})
+    assert 'style="color: red' in styled.text_at("/made_html")
+    seen = await client.post("/templates/css/preview", {"variables": {"name": "<Ada>"}})
+    assert ">&lt;Ada&gt;</p>" in seen.text_at("/html")
+    assert (await client.get("/templates/css/versions/1")).at("/html") == STYLED
+
+
+@pytest.mark.parametrize(
+    ("fields", "refused"),
+    [
+        ({"mjml": "<mjml>\n<mj-body>"}, ("/mjml", "invalid_html")),
+        ({"mjml": MJML.replace("{{ name }}", "{{ name() }}")}, ("/mjml", "invalid_template")),
+        ({"mjml": "<mjml>" + "<mj-body>" * 10_000}, ("/mjml", "invalid_html")),
+        ({"html": "<p>" + "<div>" * 40_000, "inline_css": True}, ("/html", "invalid_html")),
+    ],
+)
+async def test_html_that_cannot_be_worked_on_is_refused(
+    client: Client, redis: Redis, fields: dict[str, object], refused: tuple[str, str]
+) -> None:
+    before = await redis.call("DBSIZE")
+    answer = await client.post("/templates", {"name": "bad", **fields})
+    assert (answer.status, answer.refused) == (422, [refused])
+    assert await redis.call("DBSIZE") == before
