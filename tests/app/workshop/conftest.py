@@ -12,7 +12,7 @@ from app.workshop.artisan import Artisan, Means
 
 @pytest.fixture
 async def artisan() -> AsyncIterator[Artisan]:
-    """One artisan, who is given what the workshop would have refused."""
-    means = Means(timedelta(seconds=2), memory_bytes=256_000_000, most_bytes=2_000_000)
+    """One artisan, who is given what the workshop would have refused, and time on a loaded machine."""
+    means = Means(timedelta(minutes=2), memory_bytes=256_000_000, most_bytes=2_000_000)
     async with Artisan(means) as artisan:
         yield artisan
