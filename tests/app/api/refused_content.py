@@ -6,6 +6,9 @@ from tests.app.mail.mime.calendars import CALENDAR
 
 AMP = "<!doctype html><html ⚡4email></html>"
 
+BROKEN = ["YQ", "YW\nE=", "data:;base64,YQ==", "-_-_", "é", "YQ===", "YWJj="]
+"""What is no base64, though some readers take it."""
+
 
 def _calendar(**fields: object) -> dict[str, object]:
     return {"calendar": {"content": CALENDAR, **fields}}
@@ -62,6 +65,22 @@ REFUSED_CONTENT: list[tuple[dict[str, object], list[tuple[str, str]]]] = [
         [("/headers/In-Reply-To", "excluded")],
     ),
     # files
+    *((_file(content=bad), [("/attachments/0/content", "invalid_base64")]) for bad in BROKEN),
+    (
+        {
+            "attachments": [
+                {"filename": "a", "content": "YQ=="},
+                {"filename": "b", "content": "Y*=="},
+            ]
+        },
+        [("/attachments/1/content", "invalid_base64")],
+    ),
+    (_file(content_type="text"), [("/attachments/0", "invalid_attachment")]),
+    (_file(content_id="<a>"), [("/attachments/0", "invalid_attachment")]),
+    (
+        {"attachments": [{"filename": "a", "content": "", "content_id": "a"}] * 2},
+        [("/attachments/1/content_id", "duplicate")],
+    ),
     (_file(filename="..."), [("/attachments/0", "invalid_attachment")]),
     (_file(filename="invoice\u202efdp.exe"), [("/attachments/0", "invalid_attachment")]),
     (_file(content_type="multipart/mixed"), [("/attachments/0", "invalid_attachment")]),
