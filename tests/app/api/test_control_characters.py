@@ -81,7 +81,7 @@ def _members(schema: Schema) -> Iterator[Place]:
         yield Place("/*", {HERE: "a"})
     for name, field in _node(schema.get("properties", {})).items():
         for place in places(_node(field)):
-            beside = {key: FILLED[key] for key in map(str, _list(schema.get("required")))}
+            beside = {key: FILLED.get(key, "a") for key in map(str, _list(schema.get("required")))}
             yield Place(f"/{name}{place.pointer}", {**beside, name: place.document})
 
 
