@@ -23,6 +23,7 @@ from app.mail.characters import forbidden
 _MOST_REFUSED = 100
 _MOST_SECONDS = 2.0
 _SHARED = "/variables"
+_NUL = re.compile("\0")
 _FAULTS_OF_SOURCES = frozenset(("invalid_template", "template_failed"))
 """Codes of what most likely is the same for all recipients, and may take long to find for each."""
 _TOO_SLOW = FieldError(
@@ -134,25 +135,27 @@ def _in_part(error: FieldError) -> str:
 
 
 def _culprit(error: FieldError, draft: Draft) -> str:
-    """Return the pointer of the value that a character came from which no subject may hold; "" if unknown."""
+    """Return the pointer of the value that brought a character where none may be; "" if unknown."""
     if error.code != "control_character" or draft.variables is None:
         return ""
-    named = set(re.findall(r"\w+", draft.subject))
+    part = Part(error.pointer.removeprefix("/"))
+    named = set(re.findall(r"\w+", dict(_sources(draft))[part]))
     values = orjson.loads(draft.variables).items()
-    return next(_bad_texts({name: value for name, value in values if name in named}), "")
+    is_bad = forbidden if part is Part.SUBJECT else _NUL.search
+    return next(_texts({name: value for name, value in values if name in named}, is_bad), "")
 
 
-def _bad_texts(value: object) -> Iterator[str]:
-    """Yield the pointer of each text in a value that holds what no line may."""
+def _texts(value: object, is_wanted: Callable[[str], object]) -> Iterator[str]:
+    """Yield the pointer of each text in a value that is wanted."""
     match value:
-        case str() if forbidden(value):
+        case str() if is_wanted(value):
             yield ""
         case Mapping():
             for name, part in value.items():
-                yield from (f"/{_step(name)}{below}" for below in _bad_texts(part))
+                yield from (f"/{_step(name)}{below}" for below in _texts(part, is_wanted))
         case list():
             for number, part in enumerate(value):
-                yield from (f"/{number}{below}" for below in _bad_texts(part))
+                yield from (f"/{number}{below}" for below in _texts(part, is_wanted))
 
 
 def _step(name: str) -> str:

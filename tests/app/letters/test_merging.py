@@ -221,6 +221,16 @@ def test_a_value_that_breaks_the_subject_is_refused_and_named(bad: str) -> None:
     assert refused(deep) == [(f"/recipients_data/{BOB}/name/of/1", "control_character")]
 
 
+def test_a_value_that_breaks_a_text_is_refused_and_named() -> None:
+    merge = draft(
+        {BOB: {"name": "two\nlines", "note": "a\0"}},
+        shared={"name": "you", "note": "fine"},
+        subject="x",
+        html=None,
+    )
+    assert refused(merge) == [(f"/recipients_data/{BOB}/note", "control_character")]
+
+
 def test_a_value_that_breaks_the_subject_of_all_is_refused_and_named() -> None:
     alone = replace(draft({}, shared={"name": "a\nb", "note": ""}), recipients_data=None)
     assert refused(alone) == [("/variables/name", "control_character")]
