@@ -12,7 +12,7 @@ from app.letters.drafts import AnyDraft, Draft, RawDraft
 from app.letters.merging import mails
 from app.letters.raw import check_domains, write_raw
 from app.letters.templating import Patterns
-from app.letters.texts import with_text
+from app.letters.texts import with_text, with_text_to_fill
 from app.mail.dkim import SigningKey, sign
 from app.mail.mime.compose import compose
 from app.mail.mime.content import Content
@@ -50,12 +50,14 @@ class Writer:
         """Return what each copy is composed from: values are in it, and a text part if there shall be one."""
         if not isinstance(draft, Draft):
             return (draft,)
-        most = self.settings.api.max_message_bytes
+        most, wants_text = self.settings.api.max_message_bytes, self.settings.content.text_from_html
+        if wants_text:
+            draft = await with_text_to_fill(draft, message.project, self.workshop)
         if is_large:
             filled = await asyncio.to_thread(mails, draft, Patterns(), most)
         else:
             filled = mails(draft, self.patterns, most)
-        if not self.settings.content.text_from_html:
+        if not wants_text:
             return filled
         return tuple([await with_text(mail, message.project, self.workshop) for mail in filled])
 

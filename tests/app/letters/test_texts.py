@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 
 import pytest
 
-from app.letters.drafts import Draft
+from app.letters.drafts import Draft, OwnData
+from app.letters.texts import with_text_to_fill
+from app.letters.values import NO_VARIABLES, pack
 from app.letters.writer import Writer
 from app.mail.address import parse_mailbox
 from app.projects.keyring import Keyring
 from app.settings import ContentSettings, DkimSettings, Settings, WorkshopSettings
 from app.signals.metrics import WorkshopMetrics, new_registry, render
 from app.workshop.workshop import Workshop
-from tests.fakes.letters import Letter
+from tests.fakes.letters import PROJECT, Letter
 
 ADA = parse_mailbox("ada@example.com")
 UNSIGNED = DkimSettings(required=False)
@@ -70,3 +73,79 @@ async def test_html_that_gives_no_text_is_sent_without_and_counted(html: str, wh
     assert list(parts) == ["text/html"]
     counted = f'pillarbox_workshop_texts_total{{craft="plaintext",result="{why}"}} 1.0'
     assert counted in render(registry).decode()
+
+
+ROWS = "{% for row in rows %}<li>{{ row }}</li>{% endfor %}"
+TO_FILL = {
+    "values": ("<p>{{ name }} &amp; <b title='{{ name }}'>you</b></p>", "{{ name }} & you", True),
+    "blocks": (f"<ul>{ROWS}</ul>", None, True),
+    "a link": ("<a href='{{ name }}'>Look here</a>", "Look here ({{name}})", True),
+    "rows": (
+        "<table>{% for row in rows %}<tr><td>{{ row }}</td></tr>{% endfor %}</table>",
+        None,
+        True,
+    ),
+    "blocks that a table moves": (
+        "<table><tr><th>x</th><th>y</th></tr>{% for row in rows %}<tr><td>{{ row }}</td><td>z</td></tr>"
+        "{% endfor %}</table>",
+        None,
+        False,
+    ),
+    "words that a table leaves behind": (
+        "<table><tr><th>one</th><th>two</th></tr>{% if not name %}<tr><td>se</td><td>cret</td></tr>"
+        "{% endif %}</table>",
+        None,
+        False,
+    ),
+    "a comparison that looks like a tag": (
+        "<p>{% if rows <p %}{{ name }}{% endif %}</p>",
+        None,
+        False,
+    ),
+    "braces that are meant as text": ("<p>&#123;&#123; name }} {{ name }}</p>", None, False),
+    "a tag with a brace": ("<p>{{ name | default('{') }} {{ name }}</p>", None, False),
+    "pictures alone": ("<img src='{{ name }}'>", None, False),
+    "blocks in attributes alone": (
+        "<p {% if name %}class='a'{% endif %}>{{ name }}</p>",
+        None,
+        False,
+    ),
+}
+
+
+@pytest.mark.parametrize(("html", "text", "is_made"), TO_FILL.values(), ids=TO_FILL)
+async def test_a_text_to_fill_is_made_where_it_keeps_what_the_html_says(
+    workshop: Workshop, html: str, text: str | None, is_made: bool
+) -> None:
+    draft = Draft(ADA, (ADA,), html=html, variables=NO_VARIABLES)
+    made = await with_text_to_fill(draft, PROJECT, workshop)
+    assert (made.text is not None) == is_made
+    assert text is None or made.text == text
+    for other in (replace(draft, variables=None), replace(draft, text="{{ name }}")):
+        assert await with_text_to_fill(other, PROJECT, workshop) == other
+
+
+@pytest.mark.parametrize("html", [html for html, _, _ in TO_FILL.values()], ids=TO_FILL)
+async def test_each_copy_of_a_merge_has_a_text_with_its_values(
+    workshop: Workshop, html: str
+) -> None:
+    names = {"ada@example.com": "<Ada>", "bob@example.net": "Bob"}
+    draft = Draft(
+        ADA,
+        tuple(map(parse_mailbox, names)),
+        html=html,
+        variables=pack({"rows": ["one", "two"]}),
+        recipients_data={to: OwnData(to, pack({"name": name})) for to, name in names.items()},
+    )
+    if "<p %}" in html:
+        draft = replace(draft, html=html.replace("rows <p", "1 < 2"))
+    writer = Writer(Keyring(None), workshop, Settings(dkim=UNSIGNED))
+    letter = await writer.write(draft, Letter(to=tuple(names), is_merged=True).message())
+    for raw, name in zip(letter.copies, names.values(), strict=True):
+        mail = message_from_bytes(raw, EmailMessage, policy=policy.default)
+        plain = mail.get_body(("plain",))
+        words = str(plain.get_content()) if plain else name
+        assert plain or "img" in html
+        assert name in words or ("one" in words and "two" in words)
+        assert "{" not in words.replace("{{ name }}", "")
+        assert "cret" not in words
