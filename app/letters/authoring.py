@@ -12,7 +12,7 @@ from datetime import datetime
 
 from app.errors import FieldError, InvalidRequest
 from app.ids import ProjectId
-from app.letters.missing import filled
+from app.letters.language.missing import filled
 from app.letters.templating import Part, Patterns
 from app.letters.values import Variables, unpack
 from app.mail.mime.content import check_amp

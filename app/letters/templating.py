@@ -1,6 +1,6 @@
 """Templating: a part of a mail with variables in it becomes the text that one recipient gets.
 
-`compiled` checks the source by the grammar of `app.letters.grammar` and compiles it; what it returns renders
+`compiled` checks the source by `app.letters.language.grammar` and compiles it; what it returns renders
 any number of times. Each step of the engine costs fuel, in proportion to what the step makes, so that neither
 time nor memory depends on what a template asks for. The functions here do not wait, and no two threads may
 render the same part at a time.
@@ -16,9 +16,9 @@ from types import MappingProxyType
 from minijinja import Environment, TemplateError
 
 from app.errors import FieldError, InvalidRequest
-from app.letters.filters import date, plus, times, truncate
-from app.letters.grammar import GrammarError, read_paths
-from app.letters.missing import find_missing
+from app.letters.language.filters import date, plus, times, truncate
+from app.letters.language.grammar import GrammarError, read_paths
+from app.letters.language.missing import find_missing
 from app.letters.values import Variables, unpack
 from app.mail.characters import forbidden
 

@@ -11,7 +11,7 @@ from html import unescape
 from app.errors import WorkshopBusy
 from app.ids import ProjectId
 from app.letters.drafts import Draft
-from app.letters.grammar import MAX_SOURCE
+from app.letters.language.grammar import MAX_SOURCE
 from app.workshop.orders import WorkshopRefusal
 from app.workshop.workshop import Workshop
 

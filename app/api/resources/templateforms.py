@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.types import JsonValue
 
 from app.api.fields import IS_LINE, IS_PROSE, IS_WORD, WORD_PATTERN, WireModel
-from app.letters.grammar import MAX_SOURCE
+from app.letters.language.grammar import MAX_SOURCE
 from app.projects.templates import NAME_PATTERN, Wording
 
 _MAX_SUBJECT = 10_000

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import InvalidRequest
-from app.letters.grammar import FILTERS, TESTS
+from app.letters.language.grammar import FILTERS, TESTS
 from app.letters.templating import Part, Pattern, Patterns
 from app.letters.values import MAX_BYTES, MAX_DEPTH, pack, unpack
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from minijinja import TemplateError
 
 from app.errors import FieldError
-from app.letters.grammar import Path
+from app.letters.language.grammar import Path
 from app.letters.values import Fields
 
 _MOST = 50
