@@ -21,6 +21,9 @@ from app.projects.templates import Version, Wording
 from app.workshop.orders import WorkshopRefusal
 from app.workshop.workshop import Workshop
 
+_ROUNDS = 3
+"""How often a preview puts in blanks; each time up to fifty for each part."""
+
 
 @dataclass(frozen=True, slots=True)
 class Preview:
@@ -70,16 +73,17 @@ class Author:
         Raises InvalidRequest for anything else that keeps them from being filled.
         """
         values, missing = unpack(variables), dict[tuple[str, ...], None]()
-        while True:
+        for _ in range(_ROUNDS):
             try:
                 return Preview(self.patterns.filled(sources(version), values), _dotted(missing))
             except InvalidRequest as error:
                 lacking = [_names(field) for field in error.fields]
-                if not all(lacking) or not set(lacking) - set(missing):
+                if not all(lacking):
                     raise
             for names in lacking:
                 missing[names] = None
                 values = filled(values, names, f"[{'.'.join(names)}]")
+        return Preview(self.patterns.filled(sources(version), values), _dotted(missing))
 
     def _flaws(self, version: Version) -> Iterator[FieldError]:
         for part, source in sources(version).items():

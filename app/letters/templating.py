@@ -1,7 +1,7 @@
 """Templating: a part of a mail with variables in it becomes the text that one recipient gets.
 
-`compiled` checks the source by `app.letters.language.grammar` and compiles it; what it returns renders
-any number of times. Each step of the engine costs fuel, in proportion to what the step makes, so that neither
+`compiled` checks the source by `app.letters.language.grammar` and compiles it; what it returns renders any
+number of times. Each step of the engine costs fuel, in proportion to what the step makes, so that neither
 time nor memory depends on what a template asks for. The functions here do not wait, and no two threads may
 render the same part at a time.
 """
@@ -9,21 +9,21 @@ render the same part at a time.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from enum import StrEnum
 from types import MappingProxyType
 
 from minijinja import Environment, TemplateError
 
 from app.errors import FieldError, InvalidRequest
-from app.letters.language.filters import date, plus, times, truncate
+from app.letters.language.filters import MAX_CALLS, OwnFilters
 from app.letters.language.grammar import GrammarError, read_paths
 from app.letters.language.missing import find_missing
 from app.letters.values import Variables, unpack
 from app.mail.characters import forbidden
 
-FUEL = 200_000
-"""Steps of one rendering; a step that makes text costs one more for each 64 bytes, so about 12 MB come out."""
+FUEL = 100_000
+"""Steps of one rendering; a step that makes text costs one more for each 64 bytes, so about 6 MB come out."""
 MAX_SUBJECT = 998
 """Characters of a rendered subject (RFC 5322 §2.1.1)."""
 _DANGEROUS = (
@@ -31,10 +31,6 @@ _DANGEROUS = (
     "reject", "rejectattr", "select", "selectattr", "slice", "split", "string", "sum", "tojson", "unique", "zip",
 )  # fmt: skip
 """Filters that the grammar refuses, taken from the engine too: some are not charged for what they make."""
-_OWN: Mapping[str, Callable[..., object]] = MappingProxyType(
-    {"date": date, "plus": plus, "times": times, "truncate": truncate}
-)
-
 _REASONS: Mapping[str, str] = MappingProxyType(
     {
         "OutOfFuel": "takes too many steps, or makes too much text: loop over less",
@@ -72,7 +68,8 @@ class Pattern:
         self._name = "source" + _ENDINGS[part]
         try:
             self._paths = read_paths(source)
-            self._engine = _engine(self._name, source)
+            self._filters = OwnFilters()
+            self._engine = _engine(self._name, source, self._filters)
         except GrammarError as error:
             raise _flaw(part, error.line, error.reason) from error
         except TemplateError as error:
@@ -90,7 +87,7 @@ class Pattern:
         Raises InvalidRequest that names each variable that is needed and missing, or what else is wrong.
         """
         try:
-            text = self._engine.render_template(self._name, **values)
+            text = self._rendered(values)
         except (TemplateError, ValueError, TypeError) as error:
             missing = find_missing(self._attempt, self.source, self._paths, values)
             raise InvalidRequest(missing or (_failure(self.part, error),)) from error
@@ -100,10 +97,14 @@ class Pattern:
 
     def _attempt(self, values: Mapping[str, object]) -> Exception | None:
         try:
-            self._engine.render_template(self._name, **values)
+            self._rendered(values)
         except (TemplateError, ValueError, TypeError) as error:
             return error
         return None
+
+    def _rendered(self, values: Mapping[str, object]) -> str:
+        self._filters.left = MAX_CALLS
+        return self._engine.render_template(self._name, **values)
 
 
 class Patterns:
@@ -151,7 +152,7 @@ class Patterns:
         return made
 
 
-def _engine(name: str, source: str) -> Environment:
+def _engine(name: str, source: str, filters: OwnFilters) -> Environment:
     engine = Environment(
         fuel=FUEL,
         debug=False,
@@ -164,7 +165,7 @@ def _engine(name: str, source: str) -> Environment:
         engine.remove_global(word)
     for word in _DANGEROUS:
         engine.remove_filter(word)
-    for word, function in _OWN.items():
+    for word, function in filters.by_name.items():
         engine.add_filter(word, function)
     engine.add_template(name, source)
     return engine

@@ -6,7 +6,7 @@ what stands in a branch that is not taken is not.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from minijinja import TemplateError
 
@@ -15,6 +15,8 @@ from app.letters.language.grammar import Path
 from app.letters.values import Fields
 
 _MOST = 50
+_TRIES = 8
+"""Renderings, each of which may take milliseconds; after them all that is absent counts as needed."""
 
 Attempt = Callable[[Mapping[str, object]], Exception | None]
 """Renders with these values and returns why it could not."""
@@ -24,37 +26,41 @@ def find_missing(
     attempt: Attempt, source: str, paths: Sequence[Path], values: Mapping[str, object]
 ) -> tuple[FieldError, ...]:
     """Return the variables that `source` names (in `paths`) and `values` lack; none if it fails otherwise."""
-    found: dict[str, FieldError] = {}
+    found: dict[str, Path] = {}
     error = attempt(values)
-    while (
-        error and len(found) < _MOST and (lacking := list(_lacking(error, source, paths, values)))
-    ):
+    for number in range(_TRIES):
+        lacking = list(_lacking(error, source, paths, values)) if error else []
+        found |= {str(path): path for path in lacking}
+        if not lacking or lacking[0].is_bound:  # in rows that there may be many of
+            break
+        if number == _TRIES - 1:
+            found |= {str(path): path for path in _absent(paths, values)}
         for path in lacking:
-            found.setdefault(str(path), _missing(path))
             values = filled(values, path.needed, "")
-        if lacking[0].is_bound:
-            break  # in rows that there may be many of
-        error = attempt(values)
-    return tuple(found.values())
+        before, error = error, attempt(values)
+        if not isinstance(before, TemplateError) and str(before) == str(error):
+            return ()  # a filter of ours that did not fail for these
+    return tuple(map(_missing, list(found.values())[:_MOST]))
 
 
 def _lacking(
     error: Exception, source: str, paths: Sequence[Path], values: Mapping[str, object]
 ) -> Iterator[Path]:
     """Yield the paths that have no value, in the tag where the rendering failed if that is known."""
-    suspects = [path for path in paths if path.needed]
     if not isinstance(error, TemplateError):
-        # A filter of ours, which cannot tell where it stands, got nothing.
-        yield from (
-            path for path in suspects if not path.is_bound and _is_absent(path.needed, values)
-        )
-        return
-    if error.kind != "UndefinedError" and "undefined" not in str(error):
-        return
-    tag = _tag(error, source, paths)
-    suspects = [path for path in suspects if path.tag == tag]
-    absent = [path for path in suspects if not path.is_bound and _is_absent(path.needed, values)]
-    yield from absent or [path for path in suspects if path.is_bound and path.needed[1:]][:1]
+        # A filter of ours, which cannot tell where it stands, may have got nothing.
+        yield from _absent(paths, values)
+    elif error.kind == "UndefinedError" or "undefined" in str(error):
+        tag = _tag(error, source, paths)
+        suspects = [path for path in paths if path.tag == tag]
+        absent = list(_absent(suspects, values))
+        yield from absent or [path for path in suspects if path.is_bound and path.needed[1:]][:1]
+
+
+def _absent(paths: Iterable[Path], values: Mapping[str, object]) -> Iterator[Path]:
+    for path in paths:
+        if path.needed and not path.is_bound and _is_absent(path.needed, values):
+            yield path
 
 
 def _tag(error: TemplateError, source: str, paths: Sequence[Path]) -> int | None:

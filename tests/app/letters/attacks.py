@@ -42,6 +42,12 @@ ATTACKS: dict[str, tuple[str, str]] = {
     "replacing in a loop": (_loop("{% if text|replace('z', 'y') %}{% endif %}"), FAILED),
     "escaping in a loop": (_loop("{% if text|e|e|e %}{% endif %}"), FAILED),
     "slices in a loop": (_loop("{% if text[1:] %}{% endif %}"), FAILED),
+    "dates in a loop": (_loop("{{ '2030-01-31'|date('" + "%A" * 50 + "') }}"), FAILED),
+    "sums in a loop": (_loop("{{ n|times(2)|plus(3) }}"), FAILED),
+    "much that is missing": (
+        _loop("{{ n }}") + "".join(f"{{{{ v{n} }}}}" for n in range(1000)),
+        MISSING,
+    ),
     "power": ("{{ 9 ** 9999999 }}", INVALID),
     "recursion of a macro": ("{% macro m(a) %}{{ m(a) }}{% endmacro %}{{ m(1) }}", INVALID),
     "recursion of a loop": ("{% for a in rows recursive %}{{ loop(rows) }}{% endfor %}", INVALID),

@@ -121,6 +121,18 @@ def test_all_missing_variables_of_all_parts_are_named_at_once() -> None:
     }
 
 
+def test_when_very_many_are_missing_fifty_are_named() -> None:
+    source = "".join(f"{{{{ v{number} }}}}" for number in range(100))
+    assert refused(source) == [
+        (f"/variables/v{number}", "missing_variable") for number in range(50)
+    ]
+
+
+def test_filter_that_fails_is_not_blamed_on_what_another_branch_lacks() -> None:
+    source = "{% if not vip %}{{ missing }}{% endif %}{{ name|date }}"
+    assert refused(source) == [("/text", "template_failed")]
+
+
 @pytest.mark.parametrize("name", ["items", "keys", "get", "clear", "__class__", "_lacks_items"])
 def test_method_of_an_object_is_a_missing_field(name: str) -> None:
     assert refused(f"{{{{ order.{name} }}}}") == [(f"/variables/order/{name}", "missing_variable")]
