@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 from app.events import Delivery, EventRecord, EventType, SuppressionReason
 from app.ids import MessageId, ProjectId, RecipientId, new_event_id, recipient_id
+from app.mail.mime.transfer import SharedBody
 
 
 class Stream(StrEnum):
@@ -184,10 +185,14 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A message with its bytes on the wire: one copy for all its recipients, or one for each, in their order."""
+    """A message with its bytes on the wire: one copy for all its recipients, or one for each, in their order.
+
+    Where a copy has one of the parts in `shared`, the name of the part stands there (`app.mail.mime.sharing`).
+    """
 
     message: Message
     copies: tuple[bytes, ...]
+    shared: tuple[SharedBody, ...] = ()
 
     def __post_init__(self) -> None:
         """Raise ValueError where the copies go neither for all nor for each."""

@@ -16,6 +16,7 @@ from app.letters.texts import with_text, with_text_to_fill
 from app.mail.dkim import SigningKey, sign
 from app.mail.mime.compose import compose
 from app.mail.mime.content import Content
+from app.mail.mime.sharing import shared_parts, without_parts
 from app.mail.refusal import Refusal
 from app.messages import Letter, Message, TlsWish
 from app.projects.keyring import Keyring
@@ -24,6 +25,16 @@ from app.workshop.workshop import Workshop
 
 _THREAD_ABOVE_BYTES = 256 * 1024
 """Larger drafts, and merges, are written beside the event loop, which would stand still for milliseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """What a letter is composed from: a mail for each copy, and the keys that sign."""
+
+    mails: tuple[AnyDraft, ...]
+    message: Message
+    keys: tuple[SigningKey, ...]
+    is_large: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +48,16 @@ class Writer:
 
     async def write(self, draft: AnyDraft, message: Message) -> Letter:
         """Return the message with its bytes. Raises InvalidRequest or TooLarge."""
+        outline = await self.outline(draft, message)
+        if outline.is_large:
+            return await asyncio.to_thread(self.composed, outline)
+        return self.composed(outline)
+
+    async def outline(self, draft: AnyDraft, message: Message) -> Outline:
+        """Return what the message is composed from. Raises InvalidRequest or TooLarge."""
         keys = self._keys(draft)
         is_large = message.is_merged or draft.size_bytes > _THREAD_ABOVE_BYTES
-        written = await self._mails(draft, message, is_large)
-        if is_large:
-            return await asyncio.to_thread(self._letter, written, message, keys)
-        return self._letter(written, message, keys)
+        return Outline(await self._mails(draft, message, is_large), message, keys, is_large)
 
     async def _mails(
         self, draft: AnyDraft, message: Message, is_large: bool
@@ -61,20 +76,25 @@ class Writer:
             return filled
         return tuple([await with_text(mail, message.project, self.workshop) for mail in filled])
 
-    def _letter(
-        self, written: tuple[AnyDraft, ...], message: Message, keys: tuple[SigningKey, ...]
-    ) -> Letter:
+    def composed(self, outline: Outline) -> Letter:
+        """Return the message with its bytes; may run in a thread. Raises InvalidRequest or TooLarge."""
+        message = outline.message
+        # Before the work is done: few bytes of a batch may name many parts.
+        self._check_size(sum(mail.size_bytes for mail in outline.mails))
         try:
-            copies = tuple(
-                _write(mail, message, keys, name)
-                for mail, name in zip(written, _names(message), strict=True)
-            )
+            copies = [
+                _write(mail, message, outline.keys, name)
+                for mail, name in zip(outline.mails, _names(message), strict=True)
+            ]
         except Refusal as error:
             raise InvalidRequest((FieldError("", "invalid_content", error.reason),)) from error
         self._check_size(sum(map(len, copies)))
-        subjects = {mail.subject for mail in written}
+        subjects = {mail.subject for mail in outline.mails}
         subject = subjects.pop() if len(subjects) == 1 else message.subject
-        return Letter(replace(message, subject=subject, size_bytes=max(map(len, copies))), copies)
+        message = replace(message, subject=subject, size_bytes=max(map(len, copies)))
+        first = outline.mails[0]
+        shared = shared_parts(first.attachments if isinstance(first, Draft) else ())
+        return Letter(message, tuple(without_parts(copy, shared) for copy in copies), shared)
 
     def _keys(self, draft: AnyDraft) -> tuple[SigningKey, ...]:
         domain = draft.sender.address.domain

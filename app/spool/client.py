@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -18,6 +18,7 @@ from app.spool.keyspace import Keyspace
 
 Argument: TypeAlias = str | bytes | int | float
 Reply: TypeAlias = "bytes | int | list[Reply] | None"
+Replies: TypeAlias = "list[Reply | exceptions.RedisError]"
 
 _CANCEL_AGAIN_S = 0.1
 _FULL = ("OOM", "MISCONF", "READONLY")
@@ -125,25 +126,71 @@ class Redis:
         if not self._replication.replicas:
             return await self.run(script, *arguments)
         try:
-            return await self._replicated("EVALSHA", script.digest, 0, *arguments)
+            return await self._replicated_one("EVALSHA", script.digest, 0, *arguments)
         except exceptions.NoScriptError:
-            return await self._replicated("EVAL", script.text, 0, *arguments)
+            return await self._replicated_one("EVAL", script.text, 0, *arguments)
 
-    async def _replicated(self, *command: Argument) -> Reply:
-        """Run a command and wait for replicas, on one connection: WAIT looks at the writes of its own."""
+    async def keep_all(
+        self, script: Script, runs: Sequence[Sequence[Argument]]
+    ) -> list[Reply | SpoolError]:
+        """Run one atomic step for each of these arguments: all in one round trip and one write to the disk.
+
+        Returns the reply of each, or why Redis refused it. Raises as `keep` does; then it is not known of any.
+        """
+        commands = [("EVALSHA", script.digest, 0, *arguments) for arguments in runs]
+        replies = await self._together(commands)
+        if any(isinstance(reply, exceptions.NoScriptError) for reply in replies):
+            await self.call("SCRIPT", "LOAD", script.text)
+            replies = await self._together(commands)
+        return [_reply_or_refusal(reply) for reply in replies]
+
+    async def _together(self, commands: Sequence[Sequence[Argument]]) -> Replies:
+        """Run all of them or none (MULTI), so that the disk is waited for once."""
+        queued = await self._replicated(("MULTI",), *commands, ("EXEC",))
+        refusals = [reply for reply in queued if isinstance(reply, exceptions.RedisError)]
+        if refusals:
+            raise translate(refusals[0]) or refusals[0]
+        match queued[-1]:
+            case list() as replies:
+                return [*replies]
+            case reply:
+                raise TypeError(f"Redis gave {type(reply).__name__} for a transaction")
+
+    async def _replicated_one(self, *command: Argument) -> Reply:
+        reply = (await self._replicated(command))[0]
+        if isinstance(reply, exceptions.RedisError):
+            raise translate(reply) or reply
+        return reply
+
+    async def _replicated(self, *commands: Sequence[Argument]) -> Replies:
+        """Run commands and wait for replicas, on one connection: WAIT looks at the writes of its own."""
         wanted = self._replication
         pipeline = self._client.pipeline(transaction=False)
-        pipeline.execute_command(*command)
-        pipeline.execute_command("WAIT", wanted.replicas, wanted.patience_ms)
+        for command in commands:
+            pipeline.execute_command(*command)
+        if wanted.replicas:
+            pipeline.execute_command("WAIT", wanted.replicas, wanted.patience_ms)
         try:
             # What the library would raise by itself quotes the whole command.
-            reply, replicas = await pipeline.execute(raise_on_error=False)
+            replies: Replies = await pipeline.execute(raise_on_error=False)
         except (exceptions.RedisError, OSError) as error:
             raise translate(error) or error from error
-        for result in (reply, replicas):
-            if isinstance(result, Exception):
-                raise translate(result) or result from result
-        if replicas < wanted.replicas:
-            raise SpoolUnavailable(f"{replicas} of {wanted.replicas} replicas have it in time")
-        kept: Reply = reply
-        return kept
+        if wanted.replicas:
+            _check_replicas(replies.pop(), wanted.replicas)
+        return replies
+
+
+def _check_replicas(found: Reply | exceptions.RedisError, wanted: int) -> None:
+    if isinstance(found, exceptions.RedisError):
+        raise translate(found) or found
+    if not isinstance(found, int) or found < wanted:
+        raise SpoolUnavailable(f"{found!r} of {wanted} replicas have it in time")
+
+
+def _reply_or_refusal(reply: Reply | exceptions.RedisError) -> Reply | SpoolError:
+    if not isinstance(reply, exceptions.RedisError):
+        return reply
+    refusal = translate(reply)
+    if refusal is None:
+        raise reply
+    return refusal

@@ -19,7 +19,9 @@ T = TypeVar("T")
 _FIRST = b"\x01"
 _OWN_COPIES = b"\x02"
 """Messages whose recipients have bytes of their own: programs that know of one copy only find none."""
-_READABLE = (_FIRST, _OWN_COPIES)
+_SHARED_PARTS = b"\x03"
+"""Messages with parts that are kept apart: programs that do not know of them would send their names."""
+_READABLE = (_FIRST, _OWN_COPIES, _SHARED_PARTS)
 
 
 class Unreadable(ValueError):
@@ -52,6 +54,7 @@ class Codec(Generic[T]):
 
 
 MESSAGE = Codec(Message, lambda message: _OWN_COPIES if message.is_merged else _FIRST)
+SHARING_MESSAGE = Codec(Message, lambda _: _SHARED_PARTS)
 STATE = Codec(RecipientState)
 EVENT = Codec(EventRecord)
 ATTEMPT = Codec(AttemptRecord)

@@ -5,7 +5,10 @@ key (after the prefix)      type   holds                                        
 message:<message>           hash   `m` message, `raw` bytes or `raw<i>` of each recipient,    retention after the
                                    counters `open`, `seq`, `tries`, `r<i>` recipient states,  last outcome; bytes
                                    `t<i>` addresses in normal form, where lists of suppressed with their outcome
-                                   ones hold, `e<n>` events, `a<n>` tries
+                                   ones hold, `e<n>` events, `a<n>` tries, the parts that
+                                   are `shared`
+shared:<project>:<digest>   hash   `octets` of a part that several messages have, and each    with the last of
+                                   of these by its id                                         them
 idempotency:<project>:<key> hash   fingerprint of the payload, and the receipt                its own retention
 due:<lane>                  zset   `<message>/<i>`, in lanes of reports `<message>/late`, the when empty
                                    first event told, or `tls/<day>/<domain>`; by due time, ms
@@ -53,6 +56,7 @@ class Keyspace:
     """The beginnings of all keys of one installation; an id or a lane's name completes most."""
 
     message: str
+    shared: str
     idempotency: str
     due: str
     lane: str

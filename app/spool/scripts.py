@@ -33,10 +33,14 @@ _MAILS_PER_TURN = 20
 """Mails a drain carries at a site while others wait for a place there."""
 _SITE_MEMORY_S = 86_400
 """How long a site that nobody visits is remembered."""
-_BEGINNINGS = ("names", "suppressions", "schedule", "sites", "reports", "lanes")
+_BEGINNINGS = ("names", "suppressions", "schedule", "sites", "reports", "shared", "lanes")
 """Lua files that stand before every script, in an order in which each builds on those before."""
 _PARCELS_PER_CLAIM = 10
 """How many events of one endpoint are posted side by side."""
+_PART_LINGER_MS = 60_000
+"""How long a shared part stays that no message has: the next of its batch may be on its way."""
+_PART_MARGIN_MS = 86_400_000
+"""How long after the time of its last message a shared part goes away, whatever became of them."""
 _REPORT_DRAINS = 4
 """Drains that write the reports of one project at a time."""
 
@@ -46,6 +50,7 @@ class Scripts:
     """One script for each atomic step; the Lua file of the same name says what it takes and returns."""
 
     accept: Script
+    share: Script
     begin: Script
     enter: Script
     choose: Script
@@ -78,6 +83,7 @@ class Scripts:
         return cls(
             # Only what is new is refused when Redis is full: mail that is already there must be able to finish.
             accept=script("accept", flags=""),
+            share=script("share", flags=""),
             begin=script("begin"),
             enter=script("enter"),
             choose=script("choose"),
@@ -119,7 +125,8 @@ def _policy(settings: Settings) -> str:
         f"look_again = {_LOOK_AGAIN_MS}, expire_again = {_EXPIRE_AGAIN_MS}, "
         f"longest_wait = {_LONGEST_WAIT_MS}, wait_for_place = {_WAIT_FOR_PLACE_MS}, "
         f"invitation = {_INVITATION_MS}, mails_per_turn = {_MAILS_PER_TURN}, site_memory_s = {_SITE_MEMORY_S}, "
-        f"longest_look = {_LONGEST_LOOK_MS}, burst = {_BURST_MS}, max_waiting = {webhooks.max_waiting} }}"
+        f"longest_look = {_LONGEST_LOOK_MS}, burst = {_BURST_MS}, max_waiting = {webhooks.max_waiting}, "
+        f"part_linger = {_PART_LINGER_MS}, part_margin = {_PART_MARGIN_MS} }}"
     )
 
 

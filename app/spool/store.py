@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from app.errors import IdempotencyConflict, NotFound
+from app.errors import IdempotencyConflict, NotFound, SpoolError, SpoolUnavailable
 from app.events import AttemptRecord, Event, EventType
 from app.ids import MessageId, ProjectId
 from app.mail.sameness import normal_form
@@ -20,7 +20,15 @@ from app.messages import (
 )
 from app.settings import RetentionSettings
 from app.spool.client import Argument, Redis, Reply
-from app.spool.codec import ATTEMPT, EVENT, MESSAGE, RECEIPT, STATE, SUPPRESSION
+from app.spool.codec import (
+    ATTEMPT,
+    EVENT,
+    MESSAGE,
+    RECEIPT,
+    SHARING_MESSAGE,
+    STATE,
+    SUPPRESSION,
+)
 from app.spool.replies import as_bytes, as_int, as_list, as_text
 from app.spool.scripts import Scripts
 from app.spool.work.claims import MailLane
@@ -36,11 +44,45 @@ class Idempotency:
 
 
 @dataclass(frozen=True, slots=True)
+class Keeping:
+    """A message to keep, once for its idempotency key."""
+
+    letter: Letter
+    idempotency: Idempotency | None
+
+
+@dataclass(frozen=True, slots=True)
 class Kept:
     """The answer of the atomic step: the receipt, or the first one's again, and the lanes to wake."""
 
     receipt: Receipt
     wakes: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class _Trial:
+    """A message on its way into Redis, and what the atomic step said that has to be known before."""
+
+    letter: Letter
+    suppressed: dict[int, Suppression] = field(default_factory=dict)
+    lacks_parts: bool = False
+
+    @property
+    def receipt(self) -> Receipt:
+        message = self.letter.message
+        receipt = Receipt(message.id, message.recipients, message.created_at)
+        return replace(receipt, suppressed=tuple(sorted(self.suppressed)))
+
+    def learns(self, reply: Reply | SpoolError) -> bool:
+        """Tell whether the step is to be repeated. Hardly any is, and each time more is known: so it ends."""
+        match reply:
+            case [b"suppressed", *found]:
+                self.suppressed |= _suppressions(found)
+            case [b"unshared"] if not self.lacks_parts:
+                self.lacks_parts = True
+            case _:
+                return False
+        return True
 
 
 class Store:
@@ -60,28 +102,60 @@ class Store:
         suppressed enter no lane and end at once. Raises IdempotencyConflict where the key belongs to another
         payload; then nothing is kept.
         """
-        message, suppressed = letter.message, dict[int, Suppression]()
-        while True:
-            receipt = Receipt(message.id, message.recipients, message.created_at)
-            receipt = replace(receipt, suppressed=tuple(sorted(suppressed)))
-            arguments = self._envelope(letter, receipt, idempotency)
-            for index in range(len(message.recipients)):
-                arguments += _recipient(letter, index, suppressed.get(index))
-            match as_list(await self._redis.keep(self._scripts.accept, *arguments)):
-                case [b"suppressed", *found]:
-                    # Hardly any message gets here, and each time at least one more is known: so it ends.
-                    suppressed |= _suppressions(found)
-                case reply:
-                    return _kept(receipt, reply)
+        trial = _Trial(letter)
+        while trial.learns(
+            reply := await self._redis.keep(
+                self._scripts.accept, *self._arguments(trial, idempotency)
+            )
+        ):
+            await self._share([trial])
+        return _kept(trial.receipt, reply)
+
+    async def keep_all(
+        self, wanted: Sequence[Keeping]
+    ) -> list[Kept | IdempotencyConflict | SpoolError]:
+        """Do the same for messages of one project, with one write to the disk; return what became of each."""
+        trials = [_Trial(each.letter) for each in wanted]
+        found: dict[int, Kept | IdempotencyConflict | SpoolError] = {}
+        while places := [place for place in range(len(wanted)) if place not in found]:
+            try:
+                replies = await self._redis.keep_all(
+                    self._scripts.accept,
+                    [self._arguments(trials[place], wanted[place].idempotency) for place in places],
+                )
+                for place, reply in zip(places, replies, strict=True):
+                    if not trials[place].learns(reply):
+                        found[place] = _kept_or_not(trials[place].receipt, reply)
+                await self._share([trials[place] for place in places if place not in found])
+            except SpoolError as error:
+                found = dict.fromkeys(range(len(wanted)), error) | found
+        return [found[place] for place in range(len(wanted))]
+
+    async def _share(self, trials: Sequence[_Trial]) -> None:
+        """Keep the parts that messages of one project lack."""
+        parts = {
+            part.name: part for trial in trials if trial.lacks_parts for part in trial.letter.shared
+        }
+        for part in parts.values():
+            project = trials[0].letter.message.project
+            await self._redis.run(self._scripts.share, project, part.name, part.octets)
+
+    def _arguments(self, trial: _Trial, idempotency: Idempotency | None) -> list[Argument]:
+        """Return what the atomic step is told."""
+        letter = trial.letter
+        arguments = self._envelope(letter, trial.receipt, idempotency)
+        for index in range(len(letter.message.recipients)):
+            arguments += _recipient(letter, index, trial.suppressed.get(index))
+        return arguments
 
     def _envelope(
         self, letter: Letter, receipt: Receipt, idempotency: Idempotency | None
     ) -> list[Argument]:
         """Return what the atomic step is told of the message as a whole."""
-        message = letter.message
+        message, form = letter.message, SHARING_MESSAGE if letter.shared else MESSAGE
         arguments: list[Argument] = [message.project, message.id]
         arguments += [idempotency.key, idempotency.fingerprint] if idempotency else ["", b""]
-        arguments += [self._remember_s, RECEIPT.encode(receipt), MESSAGE.encode(message)]
+        arguments += [self._remember_s, RECEIPT.encode(receipt), form.encode(message)]
         return [
             *arguments,
             letter.common,
@@ -90,6 +164,7 @@ class Store:
             _told_kind(message),
             self._retention_s,
             int(message.is_reported),
+            " ".join(part.name for part in letter.shared),
         ]
 
     async def first_receipt(
@@ -182,12 +257,25 @@ def _suppressions(found: Sequence[Reply]) -> dict[int, Suppression]:
     }
 
 
+def _kept_or_not(
+    receipt: Receipt, reply: Reply | SpoolError
+) -> Kept | IdempotencyConflict | SpoolError:
+    if isinstance(reply, SpoolError):
+        return reply
+    try:
+        return _kept(receipt, reply)
+    except (IdempotencyConflict, SpoolError) as error:
+        return error
+
+
 def _kept(receipt: Receipt, reply: Reply) -> Kept:
     match as_list(reply):
         case [b"accepted", *wakes]:
             return Kept(receipt, tuple(as_text(lane) for lane in wakes))
         case [b"replayed", first]:
             return Kept(_replayed(as_bytes(first)), ())
+        case [b"unshared"]:
+            raise SpoolUnavailable("a part that the message shares was lost while it was kept")
         case _:
             raise IdempotencyConflict(
                 "this Idempotency-Key was used with another body; use a new key for a new message"

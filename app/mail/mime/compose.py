@@ -126,7 +126,8 @@ def _attachment(attachment: Attachment, disposition: str) -> _Entity:
     fields = f"Content-Disposition: {disposition}{filename_parameter(attachment.filename)}\r\n"
     if disposition == "inline":
         fields += f"Content-ID: <{attachment.content_id}>\r\n"
-    content_type, body = attachment.content_type, None
+    content_type: str = attachment.content_type
+    body: Body | None = attachment.encoded
     if content_type.lower() == "message/rfc822":
         body = encode_message(attachment.content)
         content_type = content_type if body else "application/octet-stream"

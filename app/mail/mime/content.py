@@ -16,6 +16,7 @@ from app.mail.characters import is_encodable
 from app.mail.headers import check_headers, check_message_id, check_text
 from app.mail.mime.filenames import check_filename
 from app.mail.mime.invitation import Invitation
+from app.mail.mime.transfer import SharedBody
 from app.mail.refusal import Refusal
 
 MAX_CONTENT_TYPE = 255
@@ -43,13 +44,15 @@ class ContentError(Refusal):
 class Attachment:
     """A file; where the HTML names its content id (without <>) it is shown there.
 
-    A `message/rfc822` is a mail that is passed on. Raises ContentError or FilenameError.
+    A `message/rfc822` is a mail that is passed on. A file that goes along with several mails brings its content
+    `encoded` once for all. Raises ContentError or FilenameError.
     """
 
     filename: str
     content_type: str
     content: bytes = field(repr=False)
     content_id: str | None = None
+    encoded: SharedBody | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         check_filename(self.filename)

@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from binascii import b2a_base64, b2a_qp
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from hashlib import sha256
 
 MAX_LINE = 78
 """Longest line of text that is sent as it is (RFC 5322 §2.1.1, the SHOULD)."""
@@ -29,7 +30,14 @@ class Body:
     """An encoded body, without a line end of its own, and the name of its encoding."""
 
     encoding: str
-    octets: bytes
+    octets: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SharedBody(Body):
+    """A body that several mails have, encoded once. Those of the same octets have the same `name`."""
+
+    name: str
 
 
 def encode_text(text: str) -> Body:
@@ -60,6 +68,12 @@ def _base64(octets: bytes) -> bytes:
         encoded[start : start + _MAX_ENCODED] for start in range(0, len(encoded), _MAX_ENCODED)
     ]
     return b"\r\n".join(lines)
+
+
+def encode_shared(octets: bytes) -> SharedBody:
+    """Encode octets as `encode_octets` does, for several mails."""
+    body = encode_octets(octets)
+    return SharedBody(body.encoding, body.octets, sha256(octets).hexdigest())
 
 
 def encode_message(octets: bytes) -> Body | None:

@@ -2,11 +2,12 @@
 -- idempotency record. ARGV: project, message id, idempotency key ('' for none), fingerprint, seconds to remember it,
 -- receipt, message, bytes ('' where each recipient has its own), end of its time (ms), when it is reported as late (ms,
 -- '' for never), type of its first events ('' where no endpoint is told), seconds to keep a message that nobody is sent,
--- whether failures are reported by mail ('1'), then for each recipient: lane ('' where it is known to be suppressed),
--- state, event, bytes of its own ('' where there is one copy for all), the normal form of its address ('' where no list
--- holds).
+-- whether failures are reported by mail ('1'), names of the parts that it shares ('' for none), then for each recipient:
+-- lane ('' where it is known to be suppressed), state, event, bytes of its own ('' where there is one copy for all), the
+-- normal form of its address ('' where no list holds).
 -- Returns 'accepted' and the lanes to wake; 'replayed' and the first receipt; 'conflict'; or, with nothing kept,
--- 'suppressed' and for each recipient why it is, or false: it has to be said of those that they are.
+-- 'suppressed' and for each recipient why it is, or false: it has to be said of those that they are; or 'unshared': a
+-- part is not there.
 
 local project, id, key, fingerprint = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local memory = K.idempotency .. project .. ':' .. key
@@ -20,7 +21,7 @@ if key ~= '' then
   if known[1] then return { 'conflict' } end
 end
 
-local FIRST, EACH = 14, 5 -- where the recipients begin, and how many values each has
+local FIRST, EACH = 15, 5 -- where the recipients begin, and how many values each has
 
 -- Why each recipient is suppressed that was not known to be; nil where none is.
 local function newly_suppressed()
@@ -37,6 +38,7 @@ end
 
 local suppressed = newly_suppressed()
 if suppressed then return { 'suppressed', unpack(suppressed) } end
+if not take_parts(project, id, ARGV[14], tonumber(ARGV[9])) then return { 'unshared' } end
 
 local now, wakes, lanes, open = now_ms(), {}, {}, 0
 local message, fields, places = K.message .. id, { 'm', ARGV[7] }, {}
@@ -63,6 +65,7 @@ end
 fields[#fields + 1] = 'open'
 fields[#fields + 1] = open
 call('HSET', message, unpack(fields))
+if ARGV[14] ~= '' then call('HSET', message, 'shared', ARGV[14]) end
 call('ZADD', K.expiries, ARGV[9], id)
 if ARGV[10] ~= '' and open > 0 then watch(project, id, ARGV[10]) end
 if key ~= '' then
@@ -85,5 +88,5 @@ for _, lane in ipairs(lanes) do
   schedule(lane)
   if reserve(lane, now) then wakes[#wakes + 1] = lane end
 end
-if open == 0 then finish(id, ARGV[12]) end
+if open == 0 then finish(project, id, ARGV[12]) end
 return { 'accepted', unpack(wakes) }

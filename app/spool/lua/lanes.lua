@@ -27,19 +27,22 @@ local function load_members(lane, members, with_bytes)
   for _, member in ipairs(members) do fields[#fields + 1] = 'r' .. index_of(member) end
   local addresses = #fields + 1
   for _, member in ipairs(members) do fields[#fields + 1] = 't' .. index_of(member) end
-  local values = call('HMGET', K.message .. message_of(members[1]), unpack(fields))
+  local id = message_of(members[1])
+  local values = call('HMGET', K.message .. id, unpack(fields))
   if not values[1] then return nil end
   if not values[2] then
-    local copy = call('HGET', K.message .. message_of(members[1]), 'raw' .. index_of(members[1]))
+    local copy = call('HGET', K.message .. id, 'raw' .. index_of(members[1]))
     values, addresses = { values[1], copy, values[3], values[addresses] }, 4
     for i = #members, 2, -1 do members[i] = nil end
   end
+  if with_bytes then values[2] = with_parts(project_of(lane), id, values[2]) end
   look_up(list_of(lane), values, addresses)
   return values
 end
 
 -- Let a message go that nothing is left to do of: its common bytes now, the rest after so many seconds.
-local function finish(id, seconds)
+local function finish(project, id, seconds)
+  drop_parts(project, id)
   call('HDEL', K.message .. id, 'raw')
   call('EXPIRE', K.message .. id, seconds)
   call('ZREM', K.expiries, id)

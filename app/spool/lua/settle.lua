@@ -40,7 +40,7 @@ for i = 12, #ARGV, 7 do
 end
 if notice then call_for_report(project, notice, now, wakes) end
 if open and copy ~= 'raw' then call('HDEL', message, copy) end
-if open and open <= 0 then finish(id, ARGV[7]) end
+if open and open <= 0 then finish(project, id, ARGV[7]) end
 
 local site = call('HGET', K.drain .. drain, 'site')
 if ARGV[5] ~= '' and ARGV[5] ~= '0' then

@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 import redis
 
+from app import messages
 from app.errors import SpoolFull, SpoolUnavailable
 from app.processes.ports import LOOPBACK, free_port
 from app.settings import DkimSettings, RedisSettings, Settings
 from app.spool.client import Redis
 from app.spool.health import Health
 from app.spool.scripts import Scripts
-from app.spool.store import Idempotency, Store
+from app.spool.store import Idempotency, Keeping, Kept, Store
 from tests.fakes.letters import PROJECT, Letter, keep
 from tests.fakes.valkey import ValkeyServer
 from tests.fakes.waiting import eventually
@@ -89,6 +90,24 @@ async def test_what_no_replica_has_in_time_is_not_called_kept_until_one_has_it(
         client.replicaof("NO", "ONE")
     async with opened(replica, replicas=0) as store:
         assert (await store.view(PROJECT, kept.receipt.message)).states
+
+
+async def test_of_messages_kept_together_replicas_are_waited_for_once_and_for_all(
+    primary: ValkeyServer, replica: ValkeyServer
+) -> None:
+    await eventually(lambda: replicates(replica))
+    said = Letter()
+    wanted = [
+        Keeping(messages.Letter(said.message(), (said.content,)), Idempotency(key, b"body"))
+        for key in ("a", "b")
+    ]
+    async with opened(primary) as store:
+        replica.freeze()
+        unknown = await store.keep_all(wanted)
+        assert [type(each) for each in unknown] == [SpoolUnavailable] * 2
+        replica.thaw()
+        kept = await store.keep_all(wanted)
+        assert [isinstance(each, Kept) and each.receipt.replayed for each in kept] == [True] * 2
 
 
 async def test_a_primary_without_its_replica_has_no_room_for_mail(primary: ValkeyServer) -> None:
