@@ -7,22 +7,29 @@ it (ringing the alarm) may fail without harm: the clock wakes every due lane.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from app.errors import FieldError, InvalidRequest
+from app.errors import (
+    FieldError,
+    IdempotencyConflict,
+    InvalidRequest,
+    PillarboxError,
+    SpoolError,
+    TooLarge,
+)
 from app.ids import new_message_id
 from app.letters.drafts import AnyDraft, Draft
 from app.letters.library import Library
-from app.letters.writer import Writer
-from app.messages import Message, Receipt, Recipient
+from app.letters.writer import Outline, Writer
+from app.messages import Letter, Message, Receipt, Recipient
 from app.projects.keys import Caller
 from app.settings import Settings
 from app.spool.health import Health
 from app.spool.jobs import Alarm
-from app.spool.store import Idempotency, Store
+from app.spool.store import Idempotency, Keeping, Kept, Store
 
 _MERGES_AT_A_TIME = 4
 
@@ -57,6 +64,82 @@ class Acceptor:
             kept = await self.store.keep(letter, idempotency)
         self.alarm.ring_soon(kept.wakes)
         return kept.receipt
+
+    async def accept_all(
+        self,
+        drafts: Sequence[AnyDraft | PillarboxError],
+        caller: Caller,
+        idempotencies: Sequence[Idempotency | None],
+    ) -> list[Receipt | PillarboxError]:
+        """Do the same with several drafts at once: return the receipt of each, or why it has none.
+
+        An error in place of a draft stays one, unless its idempotency key has a receipt.
+        """
+        try:
+            self.health.require_room()
+        except SpoolError as error:
+            return [error] * len(drafts)
+        outlines = [await self._outline(draft, caller) for draft in drafts]
+        composed = await asyncio.to_thread(lambda: [*map(self._composed, outlines)])
+        both = list(zip(composed, idempotencies, strict=True))
+        wanted = [Keeping(each, once) for each, once in both if isinstance(each, Letter)]
+        kept = iter(await self.store.keep_all(wanted))
+        return [
+            self._told(next(kept))
+            if isinstance(each, Letter)
+            else await self._alone(each, caller, once)
+            for each, once in both
+        ]
+
+    async def _outline(
+        self, draft: AnyDraft | PillarboxError, caller: Caller
+    ) -> Outline | AnyDraft | PillarboxError:
+        """Return what a letter is composed from; a merge stays a draft, since it has a turn of its own."""
+        if isinstance(draft, PillarboxError) or draft.is_merged:
+            return draft
+        try:
+            if isinstance(draft, Draft):
+                draft = await self.library.applied(draft, caller.project)
+            return await self.writer.outline(draft, self._message(draft, caller))
+        except (InvalidRequest, TooLarge, SpoolError) as error:
+            return error
+
+    def _composed(
+        self, outline: Outline | AnyDraft | PillarboxError
+    ) -> Letter | AnyDraft | PillarboxError:
+        if not isinstance(outline, Outline):
+            return outline
+        try:
+            return self.writer.composed(outline)
+        except (InvalidRequest, TooLarge) as error:
+            return error
+
+    def _told(self, kept: Kept | PillarboxError) -> Receipt | PillarboxError:
+        if isinstance(kept, PillarboxError):
+            return kept
+        self.alarm.ring_soon(kept.wakes)
+        return kept.receipt
+
+    async def _alone(
+        self, draft: AnyDraft | PillarboxError, caller: Caller, once: Idempotency | None
+    ) -> Receipt | PillarboxError:
+        """Accept a draft by itself. What was accepted once stays accepted, though it is refused now."""
+        if isinstance(draft, PillarboxError):
+            return await self._first_or(draft, caller, once)
+        try:
+            return await self.accept(draft, caller, once)
+        except (InvalidRequest, TooLarge, IdempotencyConflict, SpoolError) as error:
+            return await self._first_or(error, caller, once)
+
+    async def _first_or(
+        self, refusal: PillarboxError, caller: Caller, once: Idempotency | None
+    ) -> Receipt | PillarboxError:
+        if not isinstance(refusal, InvalidRequest | TooLarge):
+            return refusal
+        try:
+            return await self.store.first_receipt(caller.project, once) or refusal
+        except SpoolError as error:
+            return error
 
     def _turn(self, draft: AnyDraft) -> AbstractAsyncContextManager[object]:
         """Let few merges be under way at a time: a small request makes many megabytes of copies."""

@@ -16,7 +16,7 @@ from app.api.deps import Services
 from app.api.document import DESCRIPTION, VERSION, Api
 from app.api.middleware import Boundary, Room
 from app.api.problems import on_domain_error, on_http_error, on_parameter_error
-from app.api.resources import endpoints, messages, suppressions
+from app.api.resources import batches, endpoints, messages, suppressions
 from app.api.resources import health as health_routes
 from app.api.resources import templates as template_routes
 from app.dashboard.inbox import mailbox_router
@@ -76,6 +76,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_exception_handler(RequestValidationError, on_parameter_error)
     for router in (
         messages.sending,
+        batches.router,
         messages.router,
         endpoints.router,
         template_routes.router,

@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 from fastapi import Request
+from pydantic import BaseModel, ValidationError
 
+from app.api.pointers import field_errors
 from app.api.problems import MalformedJson, UnsupportedMediaType
-from app.errors import TooLarge
+from app.errors import InvalidRequest, TooLarge
+
+Model = TypeVar("Model", bound=BaseModel)
 
 THREAD_ABOVE_BYTES = 256 * 1024
 """Bodies larger than this are parsed beside the event loop."""
@@ -30,7 +34,7 @@ _MAX_DIGITS = 18
 
 async def read_body(request: Request, most: int, form: str = JSON) -> bytes:
     """Return the body. Raises UnsupportedMediaType unless it is a `form`, or TooLarge as soon as it is known."""
-    _check_form(request, form)
+    check_media_type(request, form)
     return b"".join([piece async for piece in read_pieces(request, most)])
 
 
@@ -49,6 +53,19 @@ async def read_pieces(request: Request, most: int) -> AsyncIterator[bytes]:
         yield piece
 
 
+def read_form(form: type[Model], body: bytes, context: object = None) -> Model:
+    """Return what `body` says. Raises MalformedJson, InvalidRequest, or TooLarge; `context` is for validators."""
+    return check_form(form, parse_json(body), context)
+
+
+def check_form(form: type[Model], document: object, context: object = None) -> Model:
+    """Return what a document says. Raises InvalidRequest."""
+    try:
+        return form.model_validate(document, context=context)
+    except ValidationError as error:
+        raise InvalidRequest(field_errors(error, document)) from error
+
+
 def parse_json(body: bytes) -> object:
     """Return the JSON value that `body` holds. Raises MalformedJson with the place, or TooLarge."""
     _check_parts(body)
@@ -61,7 +78,8 @@ def parse_json(body: bytes) -> object:
         raise MalformedJson("the body is nested too deeply") from error
 
 
-def _check_form(request: Request, form: str) -> None:
+def check_media_type(request: Request, form: str) -> None:
+    """Raise UnsupportedMediaType unless the body is a `form`."""
     content_type = request.headers.get("content-type", "").lower()
     media_type, _, parameters = content_type.partition(";")
     if media_type.strip() != form:

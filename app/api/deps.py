@@ -19,17 +19,15 @@ from fastapi.openapi.models import HTTPBearer
 from fastapi.routing import APIRoute
 from fastapi.security import SecurityScopes
 from fastapi.security.base import SecurityBase
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from app.accept import Acceptor
-from app.api.body import MAIL, THREAD_ABOVE_BYTES, parse_json, read_body
+from app.api.body import MAIL, THREAD_ABOVE_BYTES, check_form, read_body, read_form
 from app.api.document import KEY_HEADER, KEY_PATTERN
-from app.api.pointers import field_errors
 from app.api.problems import InvalidHeader
 from app.api.resources.forms import EndpointRequest, SuppressionRequest
 from app.api.sending.envelope import EnvelopeForm, read_query
 from app.api.sending.requests import MessageRequest
-from app.errors import InvalidRequest
 from app.ids import MESSAGE_PATTERN, EndpointId, MessageId
 from app.letters.authoring import Author
 from app.letters.drafts import Draft, RawDraft
@@ -114,7 +112,7 @@ class Submission:
         """Check every field. Raises MalformedJson, InvalidRequest, or TooLarge."""
 
         def read() -> Draft:
-            return _parsed(MessageRequest, self.body).to_draft(datetime.now(UTC), settings)
+            return read_form(MessageRequest, self.body).to_draft(datetime.now(UTC), settings)
 
         return await _beside_the_loop_if_large(read, self.body)
 
@@ -131,15 +129,23 @@ class RawSubmission:
         """Check envelope and mail. Raises InvalidRequest."""
 
         def read() -> RawDraft:
-            form = _checked(EnvelopeForm, read_query(self.query))
+            form = check_form(EnvelopeForm, read_query(self.query))
             return form.to_draft(self.body, datetime.now(UTC), settings)
 
         return await _beside_the_loop_if_large(read, self.body)
 
 
+def idempotency_key(request: Request) -> str | None:
+    """Return the key that makes a repetition safe, None where there is none. Raises InvalidHeader."""
+    key = request.headers.get(KEY_HEADER)
+    if key is not None and not re.fullmatch(KEY_PATTERN, key):
+        raise InvalidHeader(f"{KEY_HEADER}: must be 1 to 256 visible ASCII characters")
+    return key
+
+
 async def submission(request: Request) -> Submission:
     """Read the body and its idempotency key. Raises UnsupportedMediaType, TooLarge, or InvalidHeader."""
-    key = _key(request)
+    key = idempotency_key(request)
     services = await services_of(request)
     body = await read_body(request, services.settings.api.max_body_bytes)
     return Submission(body, Idempotency(key, hashlib.sha256(body).digest()) if key else None)
@@ -147,7 +153,7 @@ async def submission(request: Request) -> Submission:
 
 async def raw_submission(request: Request) -> RawSubmission:
     """Read a mail and its idempotency key. Raises UnsupportedMediaType, TooLarge, or InvalidHeader."""
-    key, query = _key(request), request.url.query.encode()
+    key, query = idempotency_key(request), request.url.query.encode()
     services = await services_of(request)
     body = await read_body(request, services.settings.api.max_message_bytes, MAIL)
 
@@ -159,37 +165,19 @@ async def raw_submission(request: Request) -> RawSubmission:
     return RawSubmission(body, query, idempotency)
 
 
-def _key(request: Request) -> str | None:
-    key = request.headers.get(KEY_HEADER)
-    if key is not None and not re.fullmatch(KEY_PATTERN, key):
-        raise InvalidHeader(f"{KEY_HEADER}: must be 1 to 256 visible ASCII characters")
-    return key
-
-
 def sent(form: type[Model]) -> Callable[[Request], Coroutine[object, object, Model]]:
     """Return what reads a body of this form: a dependency of the routes that take one."""
 
     async def read(request: Request) -> Model:
         services = await services_of(request)
         body = await read_body(request, services.settings.api.max_body_bytes)
-        return await _beside_the_loop_if_large(lambda: _parsed(form, body), body)
+        return await _beside_the_loop_if_large(lambda: read_form(form, body), body)
 
     return read
 
 
 async def _beside_the_loop_if_large(work: Callable[[], Result], body: bytes) -> Result:
     return await asyncio.to_thread(work) if len(body) > THREAD_ABOVE_BYTES else work()
-
-
-def _parsed(form: type[Model], body: bytes) -> Model:
-    return _checked(form, parse_json(body))
-
-
-def _checked(form: type[Model], document: object) -> Model:
-    try:
-        return form.model_validate(document)
-    except ValidationError as error:
-        raise InvalidRequest(field_errors(error, document)) from error
 
 
 Parts: TypeAlias = Annotated[Services, Depends(services_of)]

@@ -19,6 +19,7 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from app.api.answers.batches import BatchProblemOut
 from app.api.answers.problems import ProblemOut
 from app.api.body import JSON, MAIL
 from app.api.problems import KINDS, MEDIA_TYPE
@@ -31,6 +32,7 @@ from app.api.resources.templateforms import (
     UnsavedRequest,
     VersionRequest,
 )
+from app.api.sending.batches import BatchRequest
 from app.api.sending.requests import MessageRequest
 from app.events import EventType
 from app.projects.keys import Scope
@@ -101,6 +103,7 @@ _MAIL_EXAMPLE: Json = {
 }
 _REQUESTS = (
     MessageRequest,
+    BatchRequest,
     EndpointRequest,
     TemplateRequest,
     VersionRequest,
@@ -110,24 +113,27 @@ _REQUESTS = (
     SuppressionRequest,
     SuppressionLine,
 )
+_PROBLEMS = (ProblemOut, BatchProblemOut)
 
 
-def problems(call: Call, more: Responses | None = None) -> Responses:
+def problems(
+    call: Call, more: Responses | None = None, answer: type[ProblemOut] = ProblemOut
+) -> Responses:
     """Return the answers, besides success, that this kind of call may give."""
     responses = copy.deepcopy(more or {})
     by_status: dict[HTTPStatus, list[str]] = {}
     for code in _CODES[call]:
         by_status.setdefault(KINDS[code].status, []).append(code)
     for status, codes in sorted(by_status.items()):
-        responses[status.value] = _problem(status, codes)
+        responses[status.value] = _problem(status, codes, answer)
     return responses
 
 
-def _problem(status: HTTPStatus, codes: list[str]) -> dict[str, Json]:
+def _problem(status: HTTPStatus, codes: list[str], answer: type[ProblemOut]) -> dict[str, Json]:
     titles = " ".join(f"{KINDS[code].title} (`{code}`)." for code in codes)
     response: dict[str, Json] = {
         "description": titles,
-        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemOut"}}},
+        "content": {MEDIA_TYPE: {"schema": {"$ref": f"#/components/schemas/{answer.__name__}"}}},
     }
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         response["headers"] = _header("Retry-After", "Seconds until trying again makes sense.")
@@ -231,7 +237,7 @@ class Api(FastAPI):
             for call in calls.values():
                 _drop_foreign_problem(call["responses"])
         document["webhooks"] = {kind.value: {"post": _webhook(kind)} for kind in EventType}
-        schemas = document["components"].pop("schemas") | _own_schemas()
+        schemas = _own_schemas() | document["components"].pop("schemas")
         used = _reachable(document, schemas)
         document["components"]["schemas"] = {name: schemas[name] for name in sorted(used)}
         return _tidied_members(document)
@@ -250,7 +256,10 @@ def _drop_foreign_problem(responses: dict[str, dict[str, Json]]) -> None:
 def _own_schemas() -> dict[str, Json]:
     """Return the schemas that no route of FastAPI names."""
     _, added = models_json_schema(
-        [*((model, "validation") for model in _REQUESTS), (ProblemOut, "serialization")],
+        [
+            *((model, "validation") for model in _REQUESTS),
+            *((model, "serialization") for model in _PROBLEMS),
+        ],
         ref_template="#/components/schemas/{model}",
     )
     schemas: dict[str, Json] = added["$defs"]

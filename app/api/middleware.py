@@ -71,6 +71,13 @@ class _Intake:
             self._taken = self._size
         return message
 
+    def let_go(self, size: int) -> None:
+        """Give room back for bytes that the route holds no more."""
+        self._size -= size
+        if self._size < self._taken:
+            self._room.take(self._size - self._taken)
+            self._taken = self._size
+
     def end(self) -> None:
         if self._taken:
             self._room.take(-self._taken)
@@ -92,6 +99,7 @@ class Boundary:
             return
         answer, begun = _Answer(send), time.perf_counter()
         intake = _Intake(receive, self._room)
+        scope["let_go"] = intake.let_go
         try:
             await self._app(scope, intake.receive, answer.send)
         except ClientDisconnect:

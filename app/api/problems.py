@@ -126,6 +126,35 @@ class Problem:
 
 def answer(problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
     """Return the problem as an HTTP answer."""
+    return _response(_content(problem), headers)
+
+
+def answer_with(error: PillarboxError, more: Mapping[str, object]) -> Response:
+    """Return an error of the domain as an HTTP answer, with `more` members. Raises those that are ours."""
+    kind = KINDS[error.code]
+    if kind.status == HTTPStatus.INTERNAL_SERVER_ERROR:
+        raise error  # for the log; its detail is for operators, not for callers
+    return _response({**content_of(error), **more}, _headers(error, kind.status))
+
+
+def content_of(error: PillarboxError) -> dict[str, object]:
+    """Return the members of the problem that an error of the domain is."""
+    return _content(
+        Problem(
+            code=error.code,
+            detail=_detail(error),
+            errors=error.fields if isinstance(error, InvalidRequest) else (),
+            reasons=error.reasons if isinstance(error, NotReady) else (),
+        )
+    )
+
+
+def _response(content: Mapping[str, object], headers: Mapping[str, str] | None) -> Response:
+    status = KINDS[str(content["code"])].status
+    return Response(orjson.dumps(content), status, dict(headers or {}), MEDIA_TYPE)
+
+
+def _content(problem: Problem) -> dict[str, object]:
     kind = KINDS[problem.code]
     content: dict[str, object] = {
         "type": f"urn:pillarbox:problem:{problem.code}",
@@ -135,26 +164,14 @@ def answer(problem: Problem, headers: Mapping[str, str] | None = None) -> Respon
         "detail": problem.detail,
     }
     extras = {"errors": problem.errors, "reasons": problem.reasons, "instance": problem.instance}
-    content |= {name: value for name, value in extras.items() if value}
-    return Response(orjson.dumps(content), kind.status, dict(headers or {}), MEDIA_TYPE)
+    return content | {name: value for name, value in extras.items() if value}
 
 
 async def on_domain_error(_request: Request, error: Exception) -> Response:
     """Answer an error that the domain raised on purpose."""
     if not isinstance(error, PillarboxError):
         raise error
-    kind = KINDS[error.code]
-    if kind.status == HTTPStatus.INTERNAL_SERVER_ERROR:
-        raise error  # for the log; its detail is for operators, not for callers
-    return answer(
-        Problem(
-            code=error.code,
-            detail=_detail(error),
-            errors=error.fields if isinstance(error, InvalidRequest) else (),
-            reasons=error.reasons if isinstance(error, NotReady) else (),
-        ),
-        _headers(error, kind.status),
-    )
+    return answer_with(error, {})
 
 
 async def on_http_error(request: Request, error: Exception) -> Response:

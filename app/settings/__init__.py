@@ -48,9 +48,13 @@ class ApiSettings(Group):
     """Port to listen on."""
     max_body_bytes: Count = 40_000_000
     """Largest request body."""
+    max_batch_bytes: Count = 50_000_000
+    """Largest request body of a batch; each of its messages may have `max_body_bytes`."""
+    max_batch_items: Count = 1_000
+    """Messages of one batch."""
     max_held_bytes: Count = 120_000_000
     """Large bodies (above 256 KB) held at a time, together; more are refused (503). Each takes about six
-    times its size while it becomes a mail."""
+    times its size while it becomes a mail. Of a batch, only what is not kept yet is held."""
     max_message_bytes: Count = 30_000_000
     """Largest message, as it is sent; where each recipient gets a copy of its own, all copies together."""
     max_recipients: Count = 100

@@ -99,8 +99,14 @@ class Client:
             for piece in pieces:
                 yield piece
 
+        return await self.post_flow(path, flow(), headers)
+
+    async def post_flow(
+        self, path: str, flow: AsyncIterator[bytes], headers: Mapping[str, str]
+    ) -> Answer:
+        """Post a body as it comes."""
         sent = {"Authorization": f"Bearer {self.key}", **headers}
-        async with self._session.post(self._url(path), data=flow(), headers=sent) as response:
+        async with self._session.post(self._url(path), data=flow, headers=sent) as response:
             return Answer(response.status, response.headers, await response.read())
 
     async def get(self, path: str) -> Answer:

@@ -35,11 +35,11 @@ class Live:
     port: int
     key: str
 
-    def post(self, body: bytes) -> tuple[int, dict[str, object]]:
-        """Post a body to /messages; return the status and the JSON of the answer."""
+    def post(self, body: bytes, path: str = "/messages") -> tuple[int, dict[str, object]]:
+        """Post a body; return the status and the JSON of the answer."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self.key}"}
-        connection.request("POST", "/messages", body, headers)
+        connection.request("POST", path, body, headers)
         response = connection.getresponse()
         answer: dict[str, object] = json.loads(response.read())
         connection.close()
@@ -179,6 +179,60 @@ def test_message_with_one_byte_changed_is_never_a_fault(live: Live, noise: int, 
     )
     body[noise % len(body)] = byte
     status, answer = live.post(bytes(body))
+    assert status == 202 or _refused(status, answer)
+
+
+SHARED = st.fixed_dictionaries({"id": st.sampled_from(["a", "b"]) | TEXT}).flatmap(
+    lambda named: ATTACHMENT.map(lambda attachment: {**attachment, **named})
+)
+REFERENCE = st.fixed_dictionaries({"shared": st.sampled_from(["a", "b"]) | JSON})
+BATCH = st.fixed_dictionaries(
+    {
+        "messages": st.lists(
+            GOOD
+            | MESSAGE
+            | JSON
+            | GOOD.flatmap(
+                lambda message: st.lists(REFERENCE | ATTACHMENT, max_size=2).map(
+                    lambda attachments: {**message, "attachments": attachments}
+                )
+            ),
+            max_size=4,
+        )
+    },
+    optional={"attachments": st.lists(SHARED | JSON, max_size=2) | JSON, "else": JSON},
+)
+
+
+@given(document=BATCH | JSON)
+@QUICK
+def test_batch_of_anything_has_a_result_for_each_message_or_a_reason(
+    live: Live, document: object
+) -> None:
+    # Attachments stand first, as they have to.
+    if isinstance(document, dict):
+        document = dict(sorted(document.items()))
+    status, answer = live.post(json.dumps(document).encode(), "/messages/batch")
+    if status != 202:
+        assert _refused(status, answer)
+        return
+    assert isinstance(document, dict)
+    results = answer["results"]
+    assert isinstance(results, list)
+    assert len(results) == len(document["messages"])
+    problems = [each["problem"] for each in results if each["status"] == "refused"]
+    assert all(_refused(problem["status"], problem) for problem in problems)
+
+
+@given(noise=st.integers(0, 500), byte=st.integers(0, 255))
+@QUICK
+def test_batch_with_one_byte_changed_is_never_a_fault(live: Live, noise: int, byte: int) -> None:
+    body = bytearray(
+        b'{"attachments":[{"id":"a","filename":"a.txt","content":"YQ=="}],"messages":[{"from":'
+        b'"A <a@b.example>","to":["c@d.example"],"text":"\xc3\xbc","attachments":[{"shared":"a"}]},{}]}'
+    )
+    body[noise % len(body)] = byte
+    status, answer = live.post(bytes(body), "/messages/batch")
     assert status == 202 or _refused(status, answer)
 
 

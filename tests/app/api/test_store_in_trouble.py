@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
@@ -82,6 +84,54 @@ async def test_a_message_whose_answer_was_lost_is_not_called_unstored(
     answer = await client.post("/messages", MESSAGE, repeated)
     # Redis found the first request when it went on.
     assert (answer.status, answer.headers.get("Idempotent-Replayed")) == (202, "true")
+
+
+async def test_a_batch_of_which_nothing_is_kept_is_answered_as_one_message(
+    client: Client, own_valkey: ValkeyServer, settings: Settings
+) -> None:
+    batch = {"messages": [MESSAGE, MESSAGE, {}]}
+    own_valkey.kill()
+    answer = await client.post("/messages/batch", batch)
+    assert (answer.status, answer.code) == (503, "spool_unavailable")
+    assert int(answer.headers["Retry-After"]) > 0
+    own_valkey.start()
+    answer = await client.post("/messages/batch", batch)
+    assert (answer.status, answer.at("/accepted"), answer.at("/refused")) == (202, 2, 1)
+    async with Redis.connect(settings.redis) as redis:
+        await redis.call("CONFIG", "SET", "maxmemory", 1)
+    answer = await client.post("/messages/batch", batch)
+    assert (answer.status, answer.code) == (503, "spool_full")
+
+
+async def test_what_a_batch_could_not_keep_any_more_is_told_message_by_message(
+    client: Client, own_valkey: ValkeyServer
+) -> None:
+    known = asyncio.Event()
+
+    async def body() -> AsyncIterator[bytes]:
+        message = json.dumps(MESSAGE).encode()
+        yield b'{"messages": [' + b",".join([message] * 50)
+        await known.wait()
+        own_valkey.kill()
+        yield b"," + b",".join([message] * 60) + b"]}"
+
+    async with asyncio.TaskGroup() as group:
+        sending = group.create_task(
+            client.post_flow("/messages/batch", body(), {"Content-Type": "application/json"})
+        )
+        assert await eventually(lambda: waiting(own_valkey, 50))
+        known.set()
+    answer = sending.result()
+    assert answer.status == 202
+    assert (answer.at("/accepted"), answer.at("/refused")) == (50, 60)
+    assert answer.at("/results/49/status") == "accepted"
+    assert answer.at("/results/50/problem/code") == "spool_unavailable"
+    assert answer.at("/results/109/problem/status") == 503
+
+
+async def waiting(server: ValkeyServer, count: int) -> bool:
+    async with Redis.connect(RedisSettings(url=server.url)) as redis:
+        return as_int(await redis.call("ZCARD", redis.keys.expiries)) == count
 
 
 async def test_unknown_key_is_503_and_not_401_while_the_store_is_away(
