@@ -15,13 +15,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from bench.figures import Figures, Size
-from bench.parts import backlog, destinations, latency, letters, relays, tls, wire
+from bench.parts import backlog, batch, destinations, latency, letters, relays, tls, wire
 from bench.say import say
 
 RESULTS = Path(".benchmarks") / "results.json"
 """Where the figures are kept for `make bench-plots`; a part that runs alone replaces its own."""
 _PARTS: Mapping[str, Callable[[Size, Path], Figures]] = {
     "relays": relays.measure,
+    "batch": batch.measure,
     "latency": latency.measure,
     "letters": letters.measure,
     "wire": wire.measure,

@@ -23,6 +23,7 @@ from bench.stack import Stack
 from tests.fakes import postfix
 
 _SOURCES = 20
+_BATCH_CONNECTIONS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +57,29 @@ def pillarbox(stack: Stack, domains: Sequence[str] = ("example.org",)) -> Conten
     """Return Pillarbox with single POSTs for customers at `domains` in turns."""
 
     def carry(mails: int) -> None:
-        before = stack.delivered()
-        uvloop.run(load.flood(stack.api, load.requests(stack.api, mails, domains)))
-        wait_for(lambda: stack.delivered() - before >= mails)
+        with _delivering(stack, mails):
+            uvloop.run(load.flood(stack.api, load.requests(stack.api, mails, domains)))
 
     return Contender("pillarbox", stack.pids, carry)
+
+
+def in_batches(stack: Stack, size: int) -> Contender:
+    """Return Pillarbox with batches of `size`."""
+
+    def carry(mails: int) -> None:
+        with _delivering(stack, mails):
+            wanted = load.batches(stack.api, mails, size)
+            uvloop.run(load.flood(stack.api, wanted, _BATCH_CONNECTIONS))
+
+    return Contender("batches", stack.pids, carry)
+
+
+@contextmanager
+def _delivering(stack: Stack, mails: int) -> Iterator[None]:
+    """Wait until so many more mails are delivered than before."""
+    before = stack.delivered()
+    yield
+    wait_for(lambda: stack.delivered() - before >= mails)
 
 
 def _relay(name: str, pid: int, port: int, is_empty: Callable[[], bool]) -> Contender:

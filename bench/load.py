@@ -38,16 +38,30 @@ class Posted:
 
 def request(api: Api, recipient: str) -> bytes:
     """Return one whole `POST /messages`, as a shop would send it."""
-    body = orjson.dumps(
-        {
-            "from": "Shop <orders@example.com>",
-            "to": recipient,
-            "subject": f"{recipient}, your order is on its way",
-            "text": (_LINE * (BODY_BYTES // len(_LINE) + 1))[:BODY_BYTES],
-        }
-    )
+    return _post(api, "/messages", _message(recipient))
+
+
+def batches(api: Api, mails: int, size: int) -> Iterator[bytes]:
+    """Yield a `POST /messages/batch` for each `size` of so many customers."""
+    for first in range(0, mails, size):
+        count = min(size, mails - first)
+        messages = [_message(f"customer{first + number}@example.org") for number in range(count)]
+        yield _post(api, "/messages/batch", {"messages": messages})
+
+
+def _message(recipient: str) -> dict[str, str]:
+    return {
+        "from": "Shop <orders@example.com>",
+        "to": recipient,
+        "subject": f"{recipient}, your order is on its way",
+        "text": (_LINE * (BODY_BYTES // len(_LINE) + 1))[:BODY_BYTES],
+    }
+
+
+def _post(api: Api, path: str, document: object) -> bytes:
+    body = orjson.dumps(document)
     head = (
-        f"POST /messages HTTP/1.1\r\nHost: {urlsplit(api.url).netloc}\r\n"
+        f"POST {path} HTTP/1.1\r\nHost: {urlsplit(api.url).netloc}\r\n"
         f"Authorization: Bearer {api.key}\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     )
