@@ -24,6 +24,8 @@ _ROWS = (
     ("Postfix, relaying", "postfix_per_s", "{:.0f} mails/s"),
     ("Haraka, relaying", "haraka_per_s", "{:.0f} mails/s"),
     ("Pillarbox : Postfix, median of rounds", "ratio_postfix", "{:.2f}"),
+    ("Pillarbox, batches of 100", "batch_per_s", "{:.0f} mails/s"),
+    ("batches : Postfix, median of rounds", "ratio_batch", "{:.2f}"),
     ("Pillarbox : Haraka, median of rounds", "ratio_haraka", "{:.2f}"),
     ("POST to 202 at half load, median", "accept_p50_ms", "{:.1f} ms"),
     ("POST to 202 at half load, 99 %", "accept_p99_ms", "{:.1f} ms"),

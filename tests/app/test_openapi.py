@@ -13,6 +13,7 @@ from pydantic import TypeAdapter
 from app.api.answers.history import EventOut
 from app.api.answers.problems import ProblemOut
 from app.api.resources.forms import EndpointRequest, SuppressionRequest
+from app.api.sending.batches import BatchRequest, SharedAttachmentIn
 from app.api.sending.requests import MessageRequest
 from app.events import EventType
 from app.main import create_app
@@ -96,6 +97,10 @@ def test_files_of_examples_have_the_forms_of_the_contract() -> None:
     for name in ("send-simple.json", "send-everything.json", "send-merge.json"):
         request = MessageRequest.model_validate_json(_example(name))
         request.to_draft(datetime.now(UTC), Settings(dkim=DkimSettings(required=False)))
+    batch = json.loads(_example("send-batch.json"))
+    (shared,) = batch["attachments"]
+    shelf = {shared["id"]: SharedAttachmentIn.model_validate(shared)}
+    BatchRequest.model_validate(batch, context=shelf)
     EndpointRequest.model_validate_json(_example("create-endpoint.json"))
     SuppressionRequest.model_validate_json(_example("suppress.json"))
     event = EventOut.model_validate_json(_example("event-bounced.json"))
