@@ -75,7 +75,7 @@ class MailClaim:
     `failures` counts how often in a row no host of the lane could be reached. A claim that was taken
     over comes without the bytes; `doubted` are those of its indexes whose final dot may have been sent, where
     the message asks to write that down. `claimed_at` is when, by Redis' clock. `suppressions` says of each that
-    is suppressed why, by its index.
+    is suppressed why, by its index. One that `is_incomplete` lacks a part that it shared.
     """
 
     lane: MailLane
@@ -87,6 +87,7 @@ class MailClaim:
     raw: bytes
     states: tuple[RecipientState, ...]
     doubted: frozenset[int] = frozenset()
+    is_incomplete: bool = False
     claimed_at: datetime = field(default=_UNKNOWN, compare=False)
     suppressions: Mapping[int, Suppression] = field(default_factory=dict)
 
@@ -101,9 +102,9 @@ class MailClaim:
     def is_overdue(self, now: datetime) -> bool:
         """Tell whether the message's time has ended, by our clock and by that of Redis: one may be wrong.
 
-        It has where there are no bytes: parts that messages share outlive the time of each.
+        It has where a part of the message is gone: parts outlive the time of each that shares them.
         """
-        return not self.raw or min(now, self.claimed_at) >= self.message.expires_at
+        return self.is_incomplete or min(now, self.claimed_at) >= self.message.expires_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +162,7 @@ def read_claim(lane: Lane, drain: DrainId, reply: Reply) -> Claim | None:
         indexes=indexes,
         message=MESSAGE.decode(as_bytes(message)),
         raw=as_bytes(raw),
+        is_incomplete=not raw,
         states=tuple(STATE.decode(as_bytes(state)) for state in states),
         claimed_at=datetime.fromtimestamp(as_int(claimed_at) / 1000, UTC),
         suppressions={
