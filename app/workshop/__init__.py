@@ -2,5 +2,6 @@
 
 `workshop` is the door: it takes orders, in turns between projects, and hands each to an `artisan`, which
 keeps one child process. The child runs `bench`, which knows the crafts: `mjml`, `styles` and `plaintext`.
-`templating` carries template syntax unharmed through the first two; `depth` refuses most attacks beforehand.
+`placeholders` carry template syntax unharmed through the first two; `elements` tells how deep a text is nested,
+so that most attacks are refused beforehand; `shelf` remembers what was made.
 """

@@ -9,7 +9,7 @@ from mrml import ParserOptions, noop_loader, to_html
 
 from app.workshop.elements import Tag, tags
 from app.workshop.orders import Piece, Trouble, WorkshopRefusal
-from app.workshop.templating import Guarded, guarded
+from app.workshop.placeholders import Guarded, guarded
 
 _ELEMENTS = frozenset(
     {

@@ -11,7 +11,7 @@ import re
 from css_inline import CSSInliner, InlineError
 
 from app.workshop.orders import Piece, Trouble, WorkshopRefusal
-from app.workshop.templating import guarded
+from app.workshop.placeholders import guarded
 
 _TBODY = re.compile(r"</?tbody\b[^>]*>")
 

@@ -1,9 +1,9 @@
-"""Template syntax on its way through a parser of HTML: swapped for tokens, and put back afterwards.
+"""Placeholders: what stands for template syntax on its way through a parser of HTML, and is put back afterwards.
 
 A parser reads `{% if a < b %}` as the start of a tag, moves `{% for %}` out of a table, and takes the quotes
-of `{{ "x" }}` inside an attribute for its end. So each piece of syntax is replaced by a token that has a safe
-form where it stands: a comment between tags, a word in values, style sheets and comments, an attribute
-among attributes.
+of `{{ "x" }}` inside an attribute for its end. So each piece of syntax is replaced by a placeholder
+that has a safe form where it stands: a comment between tags, a word in values, style sheets and comments, an
+attribute among attributes.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class _Found:
 
 @dataclass(frozen=True, slots=True)
 class Guarded:
-    """A text whose template syntax is hidden in tokens."""
+    """A text whose template syntax is hidden in placeholders."""
 
     text: str
     _source: str
@@ -66,7 +66,7 @@ class Guarded:
 
     def restored(self, text: str) -> str:
         """Return a text that was made of the guarded one, with its template syntax."""
-        return self._tokens().sub(lambda token: self._pieces[_number(token)], text)
+        return self._placeholders().sub(lambda found: self._pieces[_number(found)], text)
 
     def line_at(self, offset: int) -> int:
         """Return the line of the original in which the character `offset` of the guarded text stands."""
@@ -101,7 +101,7 @@ class Guarded:
         return [number for number in dict.fromkeys(self._numbers(text)) if self._acts(number)]
 
     def _between_tags(self, text: str) -> list[int]:
-        return [int(token[1]) for token in self._tokens().finditer(text) if token[1]]
+        return [int(found[1]) for found in self._placeholders().finditer(text) if found[1]]
 
     def _acts(self, number: int) -> bool:
         return "{%" in self._pieces[number]
@@ -112,15 +112,15 @@ class Guarded:
         return f"line {line}: {piece[:_SHOWN]}{'…' if len(piece) > _SHOWN else ''}"
 
     def _numbers(self, text: str) -> Iterator[int]:
-        return map(_number, self._tokens().finditer(text))
+        return map(_number, self._placeholders().finditer(text))
 
-    def _tokens(self) -> re.Pattern[str]:
+    def _placeholders(self) -> re.Pattern[str]:
         mark = self._mark
         return re.compile(rf'<!--{mark}(\d+)z-->|{mark}(\d+)a(?:="")?|{mark}(\d+)z')
 
 
 def guarded(source: str) -> Guarded:
-    """Return `source` with its template syntax in tokens. Raises WorkshopRefusal where some has no end."""
+    """Return `source` with its template syntax in placeholders. Raises WorkshopRefusal where some has no end."""
     mark = "pbq"
     while mark in source:
         mark += "q"
@@ -136,16 +136,16 @@ def guarded(source: str) -> Guarded:
             pieces.append(piece)
             if piece.startswith("{{"):
                 expressions[piece] = number
-        text += (source[last : found.start], _token(f"{mark}{number}", found, source))
+        text += (source[last : found.start], _placeholder(f"{mark}{number}", found, source))
         last = found.end
     return Guarded("".join((*text, source[last:])), source, mark, tuple(pieces))
 
 
-def _number(token: re.Match[str]) -> int:
-    return int(token[1] or token[2] or token[3])
+def _number(placeholder: re.Match[str]) -> int:
+    return int(placeholder[1] or placeholder[2] or placeholder[3])
 
 
-def _token(name: str, found: _Found, source: str) -> str:
+def _placeholder(name: str, found: _Found, source: str) -> str:
     match found.place:
         case _Place.TEXT:
             return f"<!--{name}z-->"

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from app.workshop.mjml import rendered
 from app.workshop.orders import Trouble, WorkshopRefusal
+from app.workshop.placeholders import guarded
 from app.workshop.styles import inlined
-from app.workshop.templating import guarded
 
 SURVIVES = {
     "text": "<p>{{ name }}</p>",
