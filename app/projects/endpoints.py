@@ -11,8 +11,6 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cache
-from importlib.resources import files
 
 from app.errors import FieldError, InvalidRequest, NotFound
 from app.events import EventType
@@ -21,7 +19,6 @@ from app.projects.urls import UrlError, check_url
 from app.settings import WebhookSettings
 from app.spool.client import Redis, Script
 from app.spool.codec import Codec
-from app.spool.keyspace import Keyspace
 from app.spool.replies import as_bytes, as_int, as_list
 from app.spool.work.claims import EndpointLane
 
@@ -92,10 +89,13 @@ class Endpoints:
 
     async def delete(self, project: ProjectId, endpoint: EndpointId) -> None:
         """Remove an endpoint and all events that wait for it. Raises NotFound, for foreign ids too."""
-        script = _script("remove_endpoint", self._redis.keys)
+        script = self._script("remove_endpoint")
         lane = EndpointLane(project, endpoint).name
         if as_int(await self._redis.run(script, project, endpoint, lane)) == 0:
             raise _no_such(endpoint)
+
+    def _script(self, name: str) -> Script:
+        return Script.of_file("app.projects", name, self._redis.keys)
 
     def _check(self, url: str) -> None:
         try:
@@ -106,7 +106,7 @@ class Endpoints:
     async def _keep(self, project: ProjectId, endpoint: Endpoint) -> None:
         most = self._settings.max_endpoints
         added = await self._redis.run(
-            _script("add_endpoint", self._redis.keys),
+            self._script("add_endpoint"),
             project,
             endpoint.id,
             _CODEC.encode(endpoint),
@@ -130,9 +130,3 @@ def _new_secret() -> str:
 
 def _no_such(endpoint: EndpointId) -> NotFound:
     return NotFound(f"there is no endpoint {endpoint} in this project")
-
-
-@cache
-def _script(name: str, keys: Keyspace) -> Script:
-    text = (files("app.projects") / "lua" / f"{name}.lua").read_text()
-    return Script(f"{keys.as_lua()}\n{text}")

@@ -11,8 +11,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from functools import cache
-from importlib.resources import files
 
 from app.errors import FieldError, InvalidRequest, NotFound
 from app.ids import ProjectId
@@ -147,13 +145,13 @@ class Templates:
 
     async def choose(self, project: ProjectId, name: str, number: int) -> None:
         """Make a version the one that is sent. Raises NotFound."""
-        script = _script("choose_template", self._redis.keys)
+        script = self._script("choose_template")
         if as_int(await self._redis.run(script, project, name, number, self._now_ms())) == 0:
             raise _no_version(name, number)
 
     async def remove(self, project: ProjectId, name: str, number: int | None = None) -> None:
         """Remove a version, or the whole template. Raises NotFound, or InvalidRequest for the current version."""
-        script = _script("remove_template", self._redis.keys)
+        script = self._script("remove_template")
         done = as_text(await self._redis.run(script, project, name, number or "all"))
         if done == "missing":
             raise _no_template(name) if number is None else _no_version(name, number)
@@ -163,7 +161,7 @@ class Templates:
 
     async def _keep(self, project: ProjectId, name: str, version: Version, place: _Place) -> int:
         kept = await self._redis.keep(
-            _script("keep_template", self._redis.keys),
+            self._script("keep_template"),
             project,
             name,
             place,
@@ -181,6 +179,9 @@ class Templates:
         if answer == "missing":
             raise _no_template(name)
         raise InvalidRequest((self._refusals[answer],))
+
+    def _script(self, name: str) -> Script:
+        return Script.of_file("app.projects", name, self._redis.keys)
 
     def _now_ms(self) -> int:
         return round(self._clock().timestamp() * 1000)
@@ -218,9 +219,3 @@ def _no_template(name: str) -> NotFound:
 
 def _no_version(name: str, number: int) -> NotFound:
     return NotFound(f"there is no version {number} of a template {name} in this project")
-
-
-@cache
-def _script(name: str, keys: Keyspace) -> Script:
-    text = (files("app.projects") / "lua" / f"{name}.lua").read_text()
-    return Script(f"{keys.as_lua()}\n{text}")

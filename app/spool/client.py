@@ -7,6 +7,8 @@ import hashlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
 from typing import TypeAlias
 
 from redis import asyncio as redis_asyncio
@@ -67,6 +69,13 @@ class Script:
         """Keep the whole text."""
         self.text = text
         self.digest = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+
+    @classmethod
+    @cache
+    def of_file(cls, package: str, name: str, keys: Keyspace) -> Script:
+        """Return the step that `lua/<name>.lua` of a package is, with the names of all keys in front."""
+        text = (files(package) / "lua" / f"{name}.lua").read_text()
+        return cls(f"{keys.as_lua()}\n{text}")
 
 
 class Redis:
