@@ -29,6 +29,15 @@ class FieldError:
     detail: str
 
 
+def pointer_step(name: str) -> str:
+    """Return a name as a step of a pointer (RFC 6901 §3)."""
+    return name.replace("~", "~0").replace("/", "~1")
+
+
+def _told(field: FieldError) -> str:
+    return f"{field.pointer}: {field.detail}" if field.pointer else field.detail
+
+
 class PillarboxError(Exception):
     """Base of all errors that this project raises on purpose."""
 
@@ -47,9 +56,7 @@ class InvalidRequest(PillarboxError):
 
     def __init__(self, fields: tuple[FieldError, ...], detail: str = "") -> None:
         """Keep the refused fields, in the order they were found."""
-        super().__init__(
-            detail or "; ".join(f"{field.pointer}: {field.detail}" for field in fields)
-        )
+        super().__init__(detail or "; ".join(map(_told, fields)))
         self.fields = fields
 
 

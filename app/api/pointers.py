@@ -8,7 +8,7 @@ from types import MappingProxyType
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from app.errors import FieldError
+from app.errors import FieldError, pointer_step
 
 _MOST = 100
 """How many errors one answer names; whoever sends more has no use for all of them."""
@@ -67,7 +67,7 @@ def _field_error(item: ErrorDetails, document: object) -> FieldError:
 
 def pointer(steps: Iterable[str | int]) -> str:
     """Return the JSON pointer of a place; "" is the whole document."""
-    return "".join(f"/{_clean(str(step)).replace('~', '~0').replace('/', '~1')}" for step in steps)
+    return "".join(f"/{pointer_step(_clean(str(step)))}" for step in steps)
 
 
 def _steps(location: Sequence[str | int], document: object) -> Iterator[str | int]:

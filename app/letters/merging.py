@@ -13,7 +13,7 @@ from typing import Protocol
 
 import orjson
 
-from app.errors import FieldError, InvalidRequest, TooLarge
+from app.errors import FieldError, InvalidRequest, TooLarge, pointer_step
 from app.letters.drafts import Draft, OwnData
 from app.letters.templating import Part
 from app.letters.values import NO_VARIABLES, Variables
@@ -79,7 +79,7 @@ def _copies(draft: Draft) -> Iterator[tuple[str, Draft]]:
         own = data.get(address, OwnData(address, NO_VARIABLES))
         variables = _overlaid(shared, own.variables)
         copy = replace(draft, to=(box,), recipients_data=None, variables=variables)
-        yield f"/recipients_data/{_step(own.written)}", copy
+        yield f"/recipients_data/{pointer_step(own.written)}", copy
 
 
 def _overlaid(shared: Variables, own: Variables) -> Variables:
@@ -152,15 +152,10 @@ def _texts(value: object, is_wanted: Callable[[str], object]) -> Iterator[str]:
             yield ""
         case Mapping():
             for name, part in value.items():
-                yield from (f"/{_step(name)}{below}" for below in _texts(part, is_wanted))
+                yield from (f"/{pointer_step(name)}{below}" for below in _texts(part, is_wanted))
         case list():
             for number, part in enumerate(value):
                 yield from (f"/{number}{below}" for below in _texts(part, is_wanted))
-
-
-def _step(name: str) -> str:
-    """Return a name as a step of a JSON pointer (RFC 6901 §3)."""
-    return name.replace("~", "~0").replace("/", "~1")
 
 
 def _within(total: int, most: int) -> int:

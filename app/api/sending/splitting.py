@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from app.api.body import parse_json
+from app.api.pointers import pointer
 from app.api.problems import MalformedJson
 from app.errors import FieldError, InvalidRequest, TooLarge
 
@@ -110,10 +111,8 @@ class Splitter:
         if name in seen:
             raise MalformedJson(f"the name {name!a} stands twice in one object")
         if name not in self._names:
-            place = name[:200].encode("utf-8", "replace").decode()
-            place = place.replace("~", "~0").replace("/", "~1")
             detail = "is not a field of this request"
-            raise InvalidRequest((FieldError(f"/{place}", "unknown_field", detail),))
+            raise InvalidRequest((FieldError(pointer((name,)), "unknown_field", detail),))
         if any(self._names.index(name) < self._names.index(other) for other in seen):
             detail = f"must stand before `{seen[-1]}`, which is read as it comes"
             raise InvalidRequest((FieldError(f"/{name}", "wrong_order", detail),))

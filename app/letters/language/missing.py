@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from minijinja import TemplateError
 
-from app.errors import FieldError
+from app.errors import FieldError, pointer_step
 from app.letters.language.grammar import Path
 from app.letters.values import Fields
 
@@ -91,6 +91,6 @@ def _missing(path: Path) -> FieldError:
     if path.is_bound:
         detail = f"the template needs {path} in each row, and some lack it"
         return FieldError("/variables", "missing_variable", detail)
-    steps = (name.replace("~", "~0").replace("/", "~1") for name in path.needed)
+    place = "/".join(map(pointer_step, path.needed))
     detail = f"the template needs a value for {path}"
-    return FieldError("/variables/" + "/".join(steps), "missing_variable", detail)
+    return FieldError(f"/variables/{place}", "missing_variable", detail)

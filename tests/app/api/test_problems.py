@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from app.api import problems
 from app.api.pointers import pointer
 from app.api.problems import KINDS
-from app.errors import PillarboxError
+from app.errors import FieldError, InvalidRequest, PillarboxError
 from tests.app.api.client import Client
 from tests.fakes.waiting import eventually
 
@@ -27,6 +27,12 @@ def _all(error: type[PillarboxError]) -> Iterator[type[PillarboxError]]:
 def test_every_error_has_its_place_in_the_table_and_no_code_is_left_over() -> None:
     assert problems.NotReady in _all(PillarboxError)  # errors of the edge count too
     assert {error.code for error in _all(PillarboxError)} == set(KINDS)
+
+
+def test_what_is_wrong_with_the_whole_request_is_told_without_a_pointer() -> None:
+    whole, name = FieldError("", "current_version", "keep it"), FieldError("/a", "required", "add")
+    assert InvalidRequest((whole,)).detail == "keep it"
+    assert InvalidRequest((whole, name)).detail == "keep it; /a: add"
 
 
 def test_pointer_escapes_what_would_lead_elsewhere() -> None:
