@@ -13,8 +13,8 @@ from datetime import datetime
 from app.errors import FieldError, InvalidRequest
 from app.ids import ProjectId
 from app.letters.language.missing import filled
-from app.letters.templating import Part, Patterns
-from app.letters.values import Variables, unpack
+from app.letters.templating import Part, Pattern, Patterns
+from app.letters.values import Rows, Variables, unpack
 from app.mail.mime.content import check_amp
 from app.mail.refusal import Refusal
 from app.projects.templates import Version, Wording
@@ -68,11 +68,12 @@ class Author:
         return replace(made, variables=self._needs(made))
 
     def preview(self, version: Version, variables: Variables) -> Preview:
-        """Return the parts with `variables`, and `[name]` where one is missing.
+        """Return the parts with `variables`, and where one is missing `[name]`, or no rows if a loop goes over it.
 
         Raises InvalidRequest for anything else that keeps them from being filled.
         """
         values, missing = unpack(variables), dict[tuple[str, ...], None]()
+        looped = {names for pattern in self._patterns(version) for names in pattern.looped}
         for _ in range(_ROUNDS):
             try:
                 return Preview(self.patterns.filled(sources(version), values), _dotted(missing))
@@ -82,7 +83,8 @@ class Author:
                     raise
             for names in lacking:
                 missing[names] = None
-                values = filled(values, names, f"[{'.'.join(names)}]")
+                blank = Rows() if names in looped else f"[{'.'.join(names)}]"
+                values = filled(values, names, blank)
         return Preview(self.patterns.filled(sources(version), values), _dotted(missing))
 
     def _flaws(self, version: Version) -> Iterator[FieldError]:
@@ -93,9 +95,11 @@ class Author:
                 yield from error.fields
 
     def _needs(self, version: Version) -> tuple[str, ...]:
-        parts = sources(version).items()
-        named = (name for pair in parts for name in self.patterns.compiled(*pair).needs)
+        named = (name for pattern in self._patterns(version) for name in pattern.needs)
         return tuple(dict.fromkeys(named))
+
+    def _patterns(self, version: Version) -> Iterator[Pattern]:
+        return (self.patterns.compiled(*pair) for pair in sources(version).items())
 
     async def _html(self, wording: Wording, project: ProjectId) -> _Html:
         html, warnings = wording.html, list[str]()

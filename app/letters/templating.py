@@ -81,6 +81,11 @@ class Pattern:
         needed = (path for path in self._paths if path.needed and not path.is_bound)
         return tuple(dict.fromkeys(map(str, needed)))
 
+    @property
+    def looped(self) -> frozenset[tuple[str, ...]]:
+        """The variables that it loops over, by their names."""
+        return frozenset(path.names for path in self._paths if path.is_looped)
+
     def render(self, values: Mapping[str, object]) -> str:
         """Return the part with `values`, as `unpack` returns them, in it.
 

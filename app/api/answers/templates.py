@@ -104,7 +104,8 @@ class PreviewOut(AnswerModel):
     text: str | None
     amp: str | None
     missing: list[str] = Field(
-        description="Variables that have no value, by dotted names; they stand as `[name]` in the parts.",
+        description="Variables that have no value, by dotted names; they stand as `[name]` in the parts, and "
+        "have no rows in loops.",
         examples=[["order.id"]],
     )
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 MAX_SOURCE = 256 * 1024
 """Characters of one part of a template."""
@@ -77,6 +77,8 @@ class Path:
     """The template itself gives it its value."""
     is_guarded: bool = False
     """Its last name may be missing: a default or a test of whether it is defined follows."""
+    is_looped: bool = False
+    """It has rows: a loop goes over it."""
 
     @property
     def needed(self) -> tuple[str, ...]:
@@ -259,7 +261,9 @@ def _for(reading: _Reading, tokens: list[_Token], place: int) -> None:
     _enter(reading, place)
     condition = words.index("if", middle) if "if" in words[middle:] else len(words)
     # What is looped over does not know the names of the loop yet; its condition does.
+    first = len(reading.paths)
     _expression(reading, tokens[middle + 1 : condition])
+    reading.paths[first:] = [replace(path, is_looped=True) for path in reading.paths[first:]]
     reading.scopes[-1] |= {token.text for token in targets} | {"loop"}
     _expression(reading, tokens[condition + 1 :])
 

@@ -79,7 +79,7 @@ def _is_absent(names: Sequence[str], values: object) -> bool:
     return False
 
 
-def filled(values: object, names: Sequence[str], blank: str) -> Fields:
+def filled(values: object, names: Sequence[str], blank: object) -> Fields:
     """Return the values with `blank` in the place of those names."""
     known = {**values} if isinstance(values, dict) else {}
     name, *rest = names

@@ -181,6 +181,17 @@ async def test_preview_names_what_is_missing_and_shows_where(client: Client) -> 
     seen = await client.post("/templates/welcome/preview", {"version": 1})
     assert (seen.status, seen.at("/missing")) == (200, ["name", "plan", "tips"])
     assert seen.at("/subject") == "Welcome, [name]"
+    assert seen.at("/text") == "Hello [name]. "
+    rows = await client.post(
+        "/templates/preview",
+        {
+            "text": "{% for line in order.lines %}{{ line.title }}{% else %}none{% endfor %}{{ order.id }}"
+        },
+    )
+    assert (rows.at("/missing"), rows.at("/text")) == (
+        ["order.lines", "order.id"],
+        "none[order.id]",
+    )
     nested = await client.post("/templates/preview", {"text": "{{ a.b['c/d'] }}{{ e }}"})
     assert (nested.at("/missing"), nested.at("/text")) == (["a.b.c/d", "e"], "[a.b.c/d][e]")
 
