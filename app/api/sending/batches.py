@@ -37,19 +37,19 @@ class SharedAttachmentIn(AttachmentIn):
         return self.prepared
 
 
-Shelf = Mapping[str, SharedAttachmentIn]
+SharedById = Mapping[str, SharedAttachmentIn]
 """The attachments of a batch by their ids."""
 
 
 def _known(name: str, info: ValidationInfo) -> str:
-    if name not in _shelf(info):
+    if name not in _shared(info):
         raise refuse("unknown_attachment", "no attachment of this batch has this id")
     return name
 
 
-def _shelf(info: ValidationInfo) -> Shelf:
-    shelf: Shelf = info.context or {}
-    return shelf
+def _shared(info: ValidationInfo) -> SharedById:
+    shared: SharedById = info.context or {}
+    return shared
 
 
 class AttachmentReference(WireModel):
@@ -65,7 +65,7 @@ def _resolved(
 ) -> AttachmentIn:
     if isinstance(value, dict) and "shared" in value:
         reference = AttachmentReference.model_validate(value, context=info.context)
-        return _shelf(info)[reference.shared]
+        return _shared(info)[reference.shared]
     own: AttachmentIn = check(value)
     return own
 

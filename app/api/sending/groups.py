@@ -47,8 +47,7 @@ class Batch:
     limits: ApiSettings
     let_go: Callable[[int], None]
     results: list[Receipt | PillarboxError] = field(default_factory=list)
-    _shelf: dict[str, SharedAttachmentIn] = field(default_factory=dict)
-    _shelved: int = 0
+    _shared: dict[str, SharedAttachmentIn] = field(default_factory=dict)
     _digest: bytes = b""
     _group: list[bytes] = field(default_factory=list)
     _bytes: int = 0
@@ -57,7 +56,7 @@ class Batch:
     async def take(self, item: Item) -> None:
         """Take the next item. Raises InvalidRequest for an attachment, TooLarge where there are too many."""
         if item.name == "attachments":
-            await self._shelve(item.body)
+            await self._share(item.body)
             return
         most = self.limits.max_batch_items
         if len(self.results) + len(self._group) == most:
@@ -78,17 +77,16 @@ class Batch:
         if self._trouble and not any(isinstance(result, Receipt) for result in self.results):
             raise self._trouble
 
-    async def _shelve(self, body: bytes) -> None:
-        number, most = self._shelved, self.limits.max_attachments
+    async def _share(self, body: bytes) -> None:
+        number, most = len(self._shared), self.limits.max_attachments
         if number == most:
             detail = f"must have at most {most} items"
             raise InvalidRequest((FieldError("/attachments", "too_many", detail),))
-        shared = await asyncio.to_thread(_shared, body, number)
-        if shared.id in self._shelf:
+        shared = await asyncio.to_thread(_read_shared, body, number)
+        if shared.id in self._shared:
             detail = "another attachment has this id"
             raise InvalidRequest((FieldError(f"/attachments/{number}/id", "duplicate", detail),))
-        self._shelf[shared.id] = shared
-        self._shelved += 1
+        self._shared[shared.id] = shared
         self._digest = hashlib.sha256(self._digest + hashlib.sha256(body).digest()).digest()
 
     async def _send(self) -> None:
@@ -128,13 +126,13 @@ class Batch:
         try:
             if len(body) > self.limits.max_body_bytes:
                 raise TooLarge(f"a message of a batch may have {self.limits.max_body_bytes} bytes")
-            form = read_form(BatchMessage, body, self._shelf)
+            form = read_form(BatchMessage, body, self._shared)
             return form.to_draft(now, self.sender.acceptor.settings)
         except (MalformedJson, InvalidRequest, TooLarge) as error:
             return error
 
 
-def _shared(body: bytes, number: int) -> SharedAttachmentIn:
+def _read_shared(body: bytes, number: int) -> SharedAttachmentIn:
     """Return an attachment, ready to go along. Raises InvalidRequest with pointers from the whole batch."""
     place = f"/attachments/{number}"
     try:
