@@ -25,7 +25,6 @@ from app.accept import Acceptor
 from app.api.body import MAIL, THREAD_ABOVE_BYTES, check_form, read_body, read_form
 from app.api.document import KEY_HEADER, KEY_PATTERN
 from app.api.problems import InvalidHeader
-from app.api.resources.forms import EndpointRequest, SuppressionRequest
 from app.api.sending.envelope import EnvelopeForm, read_query
 from app.api.sending.requests import MessageRequest
 from app.ids import MESSAGE_PATTERN, EndpointId, MessageId
@@ -183,7 +182,5 @@ async def _beside_the_loop_if_large(work: Callable[[], Result], body: bytes) -> 
 Parts: TypeAlias = Annotated[Services, Depends(services_of)]
 Reader: TypeAlias = Annotated[Caller, Security(_bearer, scopes=[Scope.READ])]
 Manager: TypeAlias = Annotated[Caller, Security(_bearer, scopes=[Scope.MANAGE])]
-SentEndpoint: TypeAlias = Annotated[EndpointRequest, Depends(sent(EndpointRequest))]
-SentSuppression: TypeAlias = Annotated[SuppressionRequest, Depends(sent(SuppressionRequest))]
 MessagePath: TypeAlias = Annotated[MessageId, Path(pattern=MESSAGE_PATTERN)]
 EndpointPath: TypeAlias = Annotated[EndpointId, Path(pattern=r"^end_[0-9a-f]{32}$")]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from typing import Annotated
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Depends, Response
 
 from app.api.answers.endpoints import CreatedEndpoint, EndpointList, EndpointOut
-from app.api.deps import EndpointPath, Manager, Parts, SentEndpoint
+from app.api.deps import EndpointPath, Manager, Parts, sent
 from app.api.document import body_of, problems
 from app.api.resources.forms import EndpointRequest
 
@@ -24,7 +25,10 @@ router = APIRouter(prefix="/endpoints", tags=["endpoints"])
     openapi_extra=body_of(EndpointRequest),
 )
 async def create_endpoint(
-    caller: Manager, wanted: SentEndpoint, parts: Parts, response: Response
+    caller: Manager,
+    wanted: Annotated[EndpointRequest, Depends(sent(EndpointRequest))],
+    parts: Parts,
+    response: Response,
 ) -> CreatedEndpoint:
     """Tell a URL of events from now on. The answer holds the signing secret, this once."""
     endpoint = await parts.endpoints.create(

@@ -77,12 +77,23 @@ class SuppressionRequest(WireModel):
 class SuppressionLine(WireModel):
     """One line of an import, as an export writes it; only the address is needed."""
 
-    address: AddressText
-    stream: Annotated[Stream, Field(strict=False)] | None = None
-    reason: Annotated[SuppressionReason, Field(strict=False)] = SuppressionReason.IMPORTED
-    since: Moment | None = None
-    message_id: Annotated[str, Field(pattern=MESSAGE_PATTERN)] | None = None
-    note: Annotated[str, Field(max_length=MAX_NOTE), IS_LINE] = ""
+    address: AddressText = Field(description="Without a display name.")
+    stream: Annotated[Stream, Field(strict=False)] | None = Field(
+        default=None,
+        description="The stream that it gets nothing of; what the query says where it is missing.",
+    )
+    reason: Annotated[SuppressionReason, Field(strict=False)] = Field(
+        default=SuppressionReason.IMPORTED, description="Why."
+    )
+    since: Moment | None = Field(
+        default=None, description="Since when; now where it is missing or in the future."
+    )
+    message_id: Annotated[str, Field(pattern=MESSAGE_PATTERN)] | None = Field(
+        default=None, description="The message that led to it."
+    )
+    note: Annotated[str, Field(max_length=MAX_NOTE), IS_LINE] = Field(
+        default="", description="For people."
+    )
 
     def entries(self, others: Sequence[Stream], now: datetime) -> tuple[Entry, ...]:
         """Return what is to be added; to the streams `others` where the line names none.

@@ -46,10 +46,11 @@ def form_of(content_type: str) -> Form:
     raise UnsupportedMediaType(f"send the header {names}, with the lines in UTF-8")
 
 
-class Reader:
+class LineReader:
     """Turns lines into entries; `streams` are those of a line that names none."""
 
     def __init__(self, form: Form, streams: Sequence[Stream], now: datetime) -> None:
+        """Read lines of `form`; `now` is when entries begin that do not say since when."""
         self._form = form
         self._streams = streams
         self._now = now
@@ -120,7 +121,7 @@ def _cells(line: bytes) -> list[str]:
     return cells
 
 
-@dataclass
+@dataclass(slots=True)
 class _Tally:
     """What was counted so far, and the entries that wait to be added."""
 
@@ -148,7 +149,7 @@ class _Tally:
         self.entries.clear()
 
 
-async def import_lines(pieces: AsyncIterator[bytes], reader: Reader, add: Add) -> ImportOut:
+async def import_lines(pieces: AsyncIterator[bytes], reader: LineReader, add: Add) -> ImportOut:
     """Add what the lines say, and tell what became of them.
 
     Raises InvalidRequest for the head of a CSV that names no columns, TooLarge for too many lines, or SpoolError;

@@ -8,12 +8,12 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from app.api.answers.suppressions import ImportOut, SuppressionList, SuppressionOut, SuppressionPage
 from app.api.body import read_pieces
-from app.api.deps import Manager, Parts, Reader, SentSuppression
+from app.api.deps import Manager, Parts, Reader, sent
 from app.api.document import body_of, lines_of, lines_out, problems
 from app.api.problems import InvalidParameter
 from app.api.resources.exports import MEDIA_TYPES, export_lines
@@ -25,8 +25,7 @@ from app.api.resources.forms import (
     SuppressionRequest,
     streams,
 )
-from app.api.resources.imports import Reader as LineReader
-from app.api.resources.imports import form_of, import_lines
+from app.api.resources.imports import LineReader, form_of, import_lines
 from app.errors import NotFound
 from app.mail.address import AddressError, parse_address
 from app.messages import Stream
@@ -44,7 +43,9 @@ router = APIRouter(prefix="/suppressions", tags=["suppressions"])
     openapi_extra=body_of(SuppressionRequest),
 )
 async def add_suppressions(
-    caller: Manager, wanted: SentSuppression, parts: Parts
+    caller: Manager,
+    wanted: Annotated[SuppressionRequest, Depends(sent(SuppressionRequest))],
+    parts: Parts,
 ) -> SuppressionList:
     """Send these addresses no more mail, not even what waits. What is suppressed already stays as it is."""
     parts.health.require_room()
@@ -140,7 +141,7 @@ async def get_suppression(caller: Reader, address: str, parts: Parts) -> Suppres
     response_description="It is suppressed no more.",
     status_code=HTTPStatus.NO_CONTENT,
     response_class=Response,
-    responses=problems("remove"),
+    responses=problems("delete_suppression"),
 )
 async def remove_suppression(
     caller: Manager, address: str, query: Annotated[StreamQuery, Query()], parts: Parts

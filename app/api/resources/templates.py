@@ -77,7 +77,7 @@ async def list_templates(
     operation_id="preview_unsaved_template",
     summary="Look at a template before it is saved",
     response_description="The mail.",
-    responses=problems("try"),
+    responses=problems("preview_unsaved"),
     openapi_extra=body_of(UnsavedRequest),
 )
 async def preview_unsaved_template(
@@ -122,7 +122,7 @@ async def delete_template(caller: Manager, name: _Name, parts: Parts) -> None:
     summary="Add a version of a template",
     response_description="The new version.",
     status_code=HTTPStatus.CREATED,
-    responses=problems("add"),
+    responses=problems("change"),
     openapi_extra=body_of(VersionRequest),
 )
 async def add_template_version(
@@ -163,7 +163,7 @@ async def get_template_version(
     response_description="It is gone.",
     status_code=HTTPStatus.NO_CONTENT,
     response_class=Response,
-    responses=problems("drop"),
+    responses=problems("delete_version"),
 )
 async def delete_template_version(
     caller: Manager, name: _Name, number: _Number, parts: Parts
@@ -177,7 +177,7 @@ async def delete_template_version(
     operation_id="choose_template_version",
     summary="Choose the version that is sent",
     response_description="The template.",
-    responses=problems("add"),
+    responses=problems("change"),
     openapi_extra=body_of(CurrentRequest),
 )
 async def choose_template_version(
@@ -196,7 +196,7 @@ async def choose_template_version(
     operation_id="preview_template",
     summary="Look at a template",
     response_description="The mail.",
-    responses=problems("add"),
+    responses=problems("preview"),
     openapi_extra=body_of(PreviewRequest),
 )
 async def preview_template(
