@@ -12,7 +12,7 @@ from datetime import datetime
 
 from app.errors import FieldError, InvalidRequest
 from app.ids import ProjectId
-from app.letters.language.missing import filled
+from app.letters.language.missing import with_blank
 from app.letters.templating import Part, Pattern, Patterns
 from app.letters.values import Rows, Variables, unpack
 from app.mail.mime.content import check_amp
@@ -76,7 +76,7 @@ class Author:
         looped = {names for pattern in self._patterns(version) for names in pattern.looped}
         for _ in range(_ROUNDS):
             try:
-                return Preview(self.patterns.filled(sources(version), values), _dotted(missing))
+                return Preview(self.patterns.render(sources(version), values), _dotted(missing))
             except InvalidRequest as error:
                 lacking = [_names(field) for field in error.fields]
                 if not all(lacking):
@@ -84,8 +84,8 @@ class Author:
             for names in lacking:
                 missing[names] = None
                 blank = Rows() if names in looped else f"[{'.'.join(names)}]"
-                values = filled(values, names, blank)
-        return Preview(self.patterns.filled(sources(version), values), _dotted(missing))
+                values = with_blank(values, names, blank)
+        return Preview(self.patterns.render(sources(version), values), _dotted(missing))
 
     def _flaws(self, version: Version) -> Iterator[FieldError]:
         for part, source in sources(version).items():

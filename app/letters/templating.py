@@ -142,9 +142,9 @@ class Patterns:
 
         Raises InvalidRequest that names what is wrong in all parts together.
         """
-        return self.filled(sources, unpack(variables))
+        return self.render(sources, unpack(variables))
 
-    def filled(self, sources: Mapping[Part, str], values: Mapping[str, object]) -> dict[Part, str]:
+    def render(self, sources: Mapping[Part, str], values: Mapping[str, object]) -> dict[Part, str]:
         """Return each part with `values`, as `unpack` returns them, in it. Raises what `fill` does."""
         made, refused = dict[Part, str](), dict[FieldError, None]()
         for part, source in sources.items():

@@ -107,13 +107,13 @@ class SuppressionLine(WireModel):
         return tuple(Entry.of(stream, str(self.address), why) for stream in chosen)
 
 
-class _Query(BaseModel):
+class QueryModel(BaseModel):
     """Parameters of a query; unknown ones are refused, since one that is misspelt could ask for too much."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class StreamQuery(_Query):
+class StreamQuery(QueryModel):
     """Which lists are meant."""
 
     stream: Stream | None = Field(

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 from pydantic.types import JsonValue
 
-from app.api.fields import IS_LINE, IS_PROSE, IS_WORD, WORD_PATTERN, WireModel
+from app.api.fields import IS_LINE, IS_PROSE, WireModel
+from app.api.resources.forms import QueryModel
+from app.api.sending.templates import TemplateName
 from app.letters.language.grammar import MAX_SOURCE
 from app.projects.templates import NAME_PATTERN, Wording
 
 _MAX_SUBJECT = 10_000
+"""Characters with its variables and tags; what comes of it is held to a line's length when it is filled."""
 _EXAMPLE: dict[str, JsonValue] = {
     "subject": "Order {{ order.id }} has shipped",
     "html": "<p>Hello {{ name }},</p>{% for line in order.lines %}<p>{{ line.title }}</p>{% endfor %}",
@@ -61,11 +64,9 @@ class TemplateRequest(WordingForm):
         json_schema_extra={"examples": [{"name": "order-shipped", **_EXAMPLE}]}
     )
 
-    name: Annotated[
-        str,
-        Field(min_length=1, max_length=64, json_schema_extra={"pattern": WORD_PATTERN}),
-        IS_WORD,
-    ] = Field(description="What messages call it; it cannot change.", examples=["order-shipped"])
+    name: TemplateName = Field(
+        description="What messages call it; it cannot change.", examples=["order-shipped"]
+    )
 
 
 class VersionRequest(WordingForm):
@@ -103,10 +104,8 @@ class UnsavedRequest(WordingForm):
     variables: _Variables = Field(default_factory=dict)
 
 
-class TemplateQuery(BaseModel):
+class TemplateQuery(QueryModel):
     """Which page of the list is wanted."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     cursor: str | None = Field(
         default=None, pattern=NAME_PATTERN, description="`next_cursor` of the page before."

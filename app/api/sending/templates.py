@@ -9,17 +9,18 @@ from pydantic import Discriminator, Field, Tag
 from app.api.fields import IS_WORD, WORD_PATTERN, WireModel
 from app.letters.drafts import TemplateRef
 
-_Name = Annotated[
+TemplateName: TypeAlias = Annotated[
     str,
     Field(min_length=1, max_length=64, json_schema_extra={"pattern": WORD_PATTERN}),
     IS_WORD,
 ]
+"""What a template is called."""
 
 
 class TemplateIn(WireModel):
     """A template, and which version of it."""
 
-    name: _Name = Field(description="Its name.", examples=["order-shipped"])
+    name: TemplateName = Field(description="Its name.", examples=["order-shipped"])
     version: Annotated[int, Field(ge=1)] | None = Field(
         default=None, description="Its number; the current one where it is missing."
     )
@@ -35,7 +36,7 @@ def _form(value: object) -> str | None:
 
 
 TemplateChoice: TypeAlias = Annotated[
-    Annotated[_Name, Tag("name")] | Annotated[TemplateIn, Tag("object")],
+    Annotated[TemplateName, Tag("name")] | Annotated[TemplateIn, Tag("object")],
     Discriminator(
         _form,
         custom_error_type="wrong_type",

@@ -36,7 +36,7 @@ def find_missing(
         if number == _TRIES - 1:
             found |= {str(path): path for path in _absent(paths, values)}
         for path in lacking:
-            values = filled(values, path.needed, "")
+            values = with_blank(values, path.needed, "")
         before, error = error, attempt(values)
         if not isinstance(before, TemplateError) and str(before) == str(error):
             return ()  # a filter of ours that did not fail for these
@@ -79,11 +79,11 @@ def _is_absent(names: Sequence[str], values: object) -> bool:
     return False
 
 
-def filled(values: object, names: Sequence[str], blank: object) -> Fields:
+def with_blank(values: object, names: Sequence[str], blank: object) -> Fields:
     """Return the values with `blank` in the place of those names."""
     known = {**values} if isinstance(values, dict) else {}
     name, *rest = names
-    known[name] = filled(known.get(name), rest, blank) if rest else blank
+    known[name] = with_blank(known.get(name), rest, blank) if rest else blank
     return Fields(known)
 
 
