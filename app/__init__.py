@@ -1,6 +1,6 @@
 """Pillarbox: applications post JSON, every mail reaches the recipient's own MX server.
 
-The map: `app.api` takes a request, `app.accept` turns it into a message (`app.mail` composes and signs
+The map: `app.api` takes a request, `app.accept` turns it into a message (`app.letters` writes and signs
 it) and puts it into Redis in one atomic step (`app.spool`). The `worker` package carries it: a drain
 claims a batch from a lane, finds the hosts, speaks SMTP and settles what became of each recipient;
 events reach the application's endpoints through lanes of the same kind.

@@ -1,6 +1,6 @@
 """Composing: content becomes the canonical bytes of a mail (RFC 5322, RFC 2045, RFC 2046).
 
-`accept` calls `compose` once per message, signs what it returns, and stores it; nothing changes it
+`app.letters.writer` calls `compose` once for each copy and signs what it returns; nothing changes it
 afterwards. All lines are 7-bit and end with CRLF, so that the signed bytes are the bytes on the
 wire whatever the receiver supports. Only an address with a local part beyond ASCII stands in the
 header as UTF-8 (RFC 6532), since no encoded word may stand for it: such mail needs SMTPUTF8.
@@ -41,9 +41,8 @@ class _Entity:
 
 
 def compose(content: Content, boundary_seed: str) -> bytes:
-    """Return the mail: CRLF, 7-bit but for addresses, lines of at most 78 characters.
-
-    Where a word cannot be cut they have 998 octets at most.
+    """Return the mail: CRLF, 7-bit but for addresses, lines of at most 78 characters, or 998 octets where a word
+    cannot be cut.
 
     The same content and seed give the same bytes. Boundaries derive from the seed, and none
     occurs inside the parts that it separates.

@@ -1,6 +1,6 @@
 """Content: all of a mail that a reader will see, checked, before it becomes bytes.
 
-`accept` builds one from a request and hands it to `compose`. There is no Bcc here, so there can be
+`app.letters.writer` builds one from a draft and hands it to `compose`. There is no Bcc here, so there can be
 none in the bytes. A value that exists can be composed: what could not be sent is refused when it is
 made.
 """
