@@ -34,6 +34,11 @@ def pointer_step(name: str) -> str:
     return name.replace("~", "~0").replace("/", "~1")
 
 
+def steps_of(pointer: str) -> tuple[str, ...]:
+    """Return the names that a pointer leads through; none for the whole document."""
+    return tuple(step.replace("~1", "/").replace("~0", "~") for step in pointer.split("/")[1:])
+
+
 def _told(field: FieldError) -> str:
     return f"{field.pointer}: {field.detail}" if field.pointer else field.detail
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from app.errors import FieldError, InvalidRequest
+from app.errors import FieldError, InvalidRequest, steps_of
 from app.ids import ProjectId
 from app.letters.language.missing import with_blank
 from app.letters.templating import Part, Pattern, Patterns
@@ -148,10 +148,8 @@ def _as_written(error: FieldError, wording: Wording) -> FieldError:
 
 def _names(error: FieldError) -> tuple[str, ...]:
     """Return the names of a missing variable; none where the error is about something else."""
-    head, *steps = error.pointer.split("/")[1:]
-    if error.code != "missing_variable" or head != "variables":
-        return ()
-    return tuple(step.replace("~1", "/").replace("~0", "~") for step in steps)
+    place = steps_of(error.pointer)
+    return place[1:] if error.code == "missing_variable" and place[:1] == ("variables",) else ()
 
 
 def _dotted(names: Iterable[tuple[str, ...]]) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from app.api import problems
 from app.api.pointers import pointer
 from app.api.problems import KINDS
-from app.errors import FieldError, InvalidRequest, PillarboxError
+from app.errors import FieldError, InvalidRequest, PillarboxError, steps_of
 from tests.app.api.client import Client
 from tests.fakes.waiting import eventually
 
@@ -38,6 +38,8 @@ def test_what_is_wrong_with_the_whole_request_is_told_without_a_pointer() -> Non
 def test_pointer_escapes_what_would_lead_elsewhere() -> None:
     assert pointer(["a/b", "c~d", 0, ""]) == "/a~1b/c~0d/0/"
     assert pointer([]) == ""
+    assert steps_of("/a~1b/c~0d/~01/") == ("a/b", "c~d", "~1", "")
+    assert steps_of("") == ()
 
 
 async def test_problem_has_the_members_of_rfc_9457(client: Client) -> None:
