@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 from hashlib import sha256
 from typing import assert_never
 
@@ -41,31 +42,25 @@ NEW_RSA_BITS = 2048
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})+")
 _SELECTOR = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
-# Named once more than they occur: a second one breaks the signature (RFC 6376 §8.15).
-_OVERSIGNED = ("From", "To", "Cc", "Subject", "Date", "Message-ID", "Reply-To")
-_SIGNED = (
-    "Sender",
-    "MIME-Version",
-    "Content-Type",
-    "In-Reply-To",
-    "References",
-    "List-Id",
-    "List-Unsubscribe",
-    "List-Unsubscribe-Post",
-    "List-Help",
-    "List-Subscribe",
-    "List-Post",
-    "List-Owner",
-    "List-Archive",
-    "Auto-Submitted",
-    "TLS-Required",
-    "Feedback-ID",
-    "CFBL-Address",
-    "CFBL-Feedback-ID",
+# Named once more than they occur, so that none can be added without breaking the signature (RFC 6376 §8.15).
+_CORE = (
+    *("From", "To", "Cc", "Subject", "Date", "Reply-To", "Message-ID"),
+    *("MIME-Version", "Content-Type"),
 )
-_WANTED = tuple(
-    (name, name.lower().encode("ascii"), name in _OVERSIGNED) for name in (*_OVERSIGNED, *_SIGNED)
+# Likewise where they occur, and not named where they do not: lists and gateways that pass a mail on add
+# their own, and a mail that is none of a list's stays valid behind them (RFC 6376 §B.2.3).
+_WHERE_PRESENT = (
+    *("Content-Transfer-Encoding", "Sender", "In-Reply-To", "References"),
+    *("List-Id", "List-Unsubscribe", "List-Unsubscribe-Post", "List-Help", "List-Subscribe"),
+    *("List-Post", "List-Owner", "List-Archive", "Auto-Submitted", "TLS-Required"),
+    *("Feedback-ID", "CFBL-Address", "CFBL-Feedback-ID"),
 )
+# As often as they occur: whoever sends a mail again adds his own on top (RFC 5322 §3.6.6).
+_REPEATED = (
+    *("Resent-Date", "Resent-From", "Resent-Sender", "Resent-To", "Resent-Cc", "Resent-Message-ID"),
+)
+_NAMES = {name.lower().encode("ascii"): name for name in (*_CORE, *_WHERE_PRESENT, *_REPEATED)}
+_KINDS_OF_HEADER = 256
 _MAX_LINE = 72
 _PIECE_BYTES = 128 * 1024
 _RUNS = re.compile(rb"  +")
@@ -157,12 +152,17 @@ def sign(message: bytes, keys: Sequence[SigningKey], signed_at: datetime) -> byt
     Relaxed/relaxed, without l= (RFC 6376 §8.2); header and body are hashed once for all keys.
     """
     head, _, body = message.partition(b"\r\n\r\n")
-    names, lines = _choose_fields(_relax_head(head))
-    tags = (
-        f" t={int(signed_at.timestamp())}; bh={_base64(_body_hash(body))};\r\n"
-        f" h={_fold_names(names)};\r\n b="
-    )
-    return b"".join([*[_signature_field(key, tags, lines) for key in keys], message])
+    fields = _relax_head(head)
+    plan = _plan(tuple([name for name, _ in fields]))
+    lines = b"".join([fields[index][1] for index in plan.order])
+    body_hash = _base64(_body_hash(body))
+    tags = f" t={int(signed_at.timestamp())}; bh={body_hash};\r\n{plan.names} b="
+    return b"".join([*[_signature_field(key, tags, lines) for key in _in_order(keys)], message])
+
+
+def _in_order(keys: Sequence[SigningKey]) -> list[SigningKey]:
+    """Put RSA on top, for verifiers that stop at the first signature or at one that they do not know."""
+    return sorted(keys, key=lambda key: key.algorithm is not Algorithm.RSA)
 
 
 def _signature_field(key: SigningKey, tags: str, lines: bytes) -> bytes:
@@ -186,26 +186,40 @@ def _sign_octets(key: SigningKey, octets: bytes) -> bytes:
             assert_never(key.secret)
 
 
-def _relax_head(head: bytes) -> dict[bytes, list[bytes]]:
-    """Return the fields in relaxed form (RFC 6376 §3.4.2) by lower-case name, top to bottom."""
-    fields: dict[bytes, list[bytes]] = {}
+def _relax_head(head: bytes) -> list[tuple[bytes, bytes]]:
+    """Return the fields to be signed in relaxed form (RFC 6376 §3.4.2), each with its lower-case name."""
     unfolded = head.replace(b"\t", b" ").replace(b"\r\n ", b" ")
+    fields = []
     for line in _RUNS.sub(b" ", unfolded).split(b"\r\n"):
         name, _, value = line.partition(b":")
         name = name.strip(b" ").lower()
-        fields.setdefault(name, []).append(b"%b:%b\r\n" % (name, value.strip(b" ")))
+        if name in _NAMES:
+            fields.append((name, b"%b:%b\r\n" % (name, value.strip(b" "))))
     return fields
 
 
-def _choose_fields(fields: dict[bytes, list[bytes]]) -> tuple[list[str], bytes]:
-    """Return the names for h= and their lines; of equal names the last first (RFC 6376 §5.4.2)."""
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What is signed of a header: the tag h=, folded, and the indices of the fields in its order."""
+
+    names: str
+    order: tuple[int, ...]
+
+
+@lru_cache(maxsize=_KINDS_OF_HEADER)
+def _plan(found: tuple[bytes, ...]) -> _Plan:
+    """Return the plan for a header whose fields have these names, of which a project has a handful.
+
+    Of equal names the last comes first (RFC 6376 §5.4.2).
+    """
     names: list[str] = []
-    lines: list[bytes] = []
-    for name, lower, is_oversigned in _WANTED:
-        found = fields.get(lower, [])
-        names += [name] * (len(found) + is_oversigned)
-        lines += reversed(found)
-    return names, b"".join(lines)
+    order: list[int] = []
+    for lower, name in _NAMES.items():
+        places = [index for index, each in enumerate(found) if each == lower]
+        is_oversigned = name in _CORE or (bool(places) and name in _WHERE_PRESENT)
+        names += [name] * (len(places) + is_oversigned)
+        order += reversed(places)
+    return _Plan(f" h={_fold_names(names)};\r\n", tuple(order))
 
 
 def _body_hash(body: bytes) -> bytes:

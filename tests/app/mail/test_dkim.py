@@ -222,18 +222,40 @@ def test_the_tags_say_what_was_signed() -> None:
         "Cc": 1,
         "Subject": 2,
         "Date": 2,
-        "Message-ID": 2,
         "Reply-To": 1,
-        "MIME-Version": 1,
-        "Content-Type": 1,
-        "In-Reply-To": 1,
-        "References": 1,
-        "List-Unsubscribe": 1,
-        "List-Unsubscribe-Post": 1,
-        "Feedback-ID": 1,
+        "Message-ID": 2,
+        "MIME-Version": 2,
+        "Content-Type": 2,
+        "Content-Transfer-Encoding": 2,
+        "In-Reply-To": 2,
+        "References": 2,
+        "List-Unsubscribe": 2,
+        "List-Unsubscribe-Post": 2,
+        "Feedback-ID": 2,
     }
     assert max(map(len, message.split(b"\r\n"))) <= 78
     assert both_accept([message]) == [True]
+
+
+def test_rsa_stands_on_top_for_verifiers_that_read_no_further() -> None:
+    message = sign(compose(LETTER, "seed"), (ED25519, RSA), NOW)
+    assert [tags["a"] for tags in signature_tags(message)] == ["rsa-sha256", "ed25519-sha256"]
+    assert both_accept([message]) == [True]
+
+
+def test_the_time_of_a_signature_is_never_in_the_future() -> None:
+    late = NOW.replace(microsecond=999_999)
+    (tags, _) = signature_tags(sign(compose(LETTER, "seed"), KEYS, late))
+    assert int(tags["t"]) <= late.timestamp()
+
+
+def test_who_sends_a_mail_again_may_sign_below_what_the_next_one_adds() -> None:
+    again = b"Resent-From: a@example.com\r\nResent-Date: Tue, 03 Feb 2026 04:05:06 +0000\r\n"
+    message = sign(again + compose(LETTER, "seed"), KEYS, NOW)
+    assert signature_tags(message)[0]["h"].count("Resent-From") == 1
+    forwarded = again.replace(b"a@", b"b@") + message
+    changed = message.replace(b"Resent-From: a@", b"Resent-From: b@")
+    assert both_accept([message, forwarded, changed]) == [True, True, False]
 
 
 def test_signing_only_adds_fields_in_front() -> None:

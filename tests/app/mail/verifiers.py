@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import dkim  # type: ignore[import-untyped]  # dkimpy ships no types
 
 OPENDKIM = shutil.which("opendkim", path="/usr/sbin:/usr/local/sbin:/usr/bin:/opt/homebrew/sbin")
+_SIGNATURE = re.compile(rb"(?m)^DKIM-Signature:(?:[^\r]|\r\n[ \t])*?\bs=(\w+);")
 _RESULT = re.compile(r"\tdkim=(\w+)[^;]*header\.s=(\w+)")
 
 
@@ -49,3 +51,22 @@ def opendkim_results(
     return [
         {selector: result for result, selector in _RESULT.findall(report)} for report in reports
     ]
+
+
+def verdicts(messages: Sequence[bytes], records: Mapping[str, str]) -> list[set[str]]:
+    """Return for each message which signatures hold, as "dkimpy <selector>" and "opendkim <selector>"."""
+    with TemporaryDirectory() as folder:
+        results = opendkim_results(messages, records, Path(folder))
+    return [
+        {f"opendkim {name}" for name, result in found.items() if result == "pass"}
+        | {f"dkimpy {name}" for name in _accepted(message, records)}
+        for message, found in zip(messages, results, strict=True)
+    ]
+
+
+def _accepted(message: bytes, records: Mapping[str, str]) -> Iterator[str]:
+    """Yield the selector of each signature that dkimpy accepts."""
+    signatures = _SIGNATURE.findall(message[: message.index(b"\r\n\r\n") + 2])
+    for index, selector in enumerate(signatures):
+        if dkimpy_accepts(message, index, records):
+            yield selector.decode()
