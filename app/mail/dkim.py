@@ -151,11 +151,12 @@ def sign(message: bytes, keys: Sequence[SigningKey], signed_at: datetime) -> byt
 
     Relaxed/relaxed, without l= (RFC 6376 §8.2); header and body are hashed once for all keys.
     """
-    head, _, body = message.partition(b"\r\n\r\n")
-    fields = _relax_head(head)
+    end = message.find(b"\r\n\r\n")
+    end = len(message) if end < 0 else end
+    fields = _relax_head(message[:end])
     plan = _plan(tuple([name for name, _ in fields]))
     lines = b"".join([fields[index][1] for index in plan.order])
-    body_hash = _base64(_body_hash(body))
+    body_hash = _base64(_body_hash(message, end + len(b"\r\n\r\n")))
     tags = f" t={int(signed_at.timestamp())}; bh={body_hash};\r\n{plan.names} b="
     return b"".join([*[_signature_field(key, tags, lines) for key in _in_order(keys)], message])
 
@@ -222,13 +223,13 @@ def _plan(found: tuple[bytes, ...]) -> _Plan:
     return _Plan(f" h={_fold_names(names)};\r\n", tuple(order))
 
 
-def _body_hash(body: bytes) -> bytes:
-    """Return the hash of the relaxed form of a body (RFC 6376 §3.4.4); an empty one stays empty.
+def _body_hash(message: bytes, start: int) -> bytes:
+    """Return the hash of the relaxed form of the body at `start` (RFC 6376 §3.4.4); an empty one stays empty.
 
     Piece by piece, so that a thread with a large body lets others run in between.
     """
     digest, line_ends, is_empty = sha256(), 0, True
-    for piece in _pieces(body):
+    for piece in _pieces(message, start):
         lines = _relax_lines(piece)
         text = lines.rstrip(b"\r\n")
         if text:
@@ -242,21 +243,23 @@ def _body_hash(body: bytes) -> bytes:
 
 
 def _relax_lines(lines: bytes) -> bytes:
-    lines = lines.replace(b"\t", b" ")
-    if b"  " in lines:
-        lines = _RUNS.sub(b" ", lines)
+    """Look before changing anything: most bodies are relaxed, and `rfind` is twice as fast as `in`."""
     if not lines.endswith(b"\r\n"):
         lines += b"\r\n"
-    return lines.replace(b" \r\n", b"\r\n")
+    lines = lines.replace(b"\t", b" ")
+    if b" " not in lines:
+        return lines
+    if lines.rfind(b"  ") >= 0:
+        lines = _RUNS.sub(b" ", lines)
+    return lines.replace(b" \r\n", b"\r\n") if lines.rfind(b" \r\n") >= 0 else lines
 
 
-def _pieces(body: bytes) -> Iterator[bytes]:
-    """Cut behind line ends only."""
-    start = 0
-    while start < len(body):
-        end = body.find(b"\r\n", start + _PIECE_BYTES)
-        end = len(body) if end < 0 else end + len(b"\r\n")
-        yield body[start:end]
+def _pieces(message: bytes, start: int) -> Iterator[bytes]:
+    """Cut what comes from `start` on, behind line ends only."""
+    while start < len(message):
+        end = message.find(b"\r\n", start + _PIECE_BYTES)
+        end = len(message) if end < 0 else end + len(b"\r\n")
+        yield message[start:end]
         start = end
 
 
