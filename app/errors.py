@@ -11,6 +11,7 @@ PillarboxError
         SpoolUnavailable    away, loading, or not answering
         SpoolFull           out of memory or disk, or read-only
     WorkshopBusy            no HTML can be worked on now; try again later
+    VaultClosed             the secret that keys are encrypted with is missing, or is another one
     ConfigurationError      the settings contradict each other or the machine; ends the start
     ChildError              a process that this one started ended while it was needed
 """
@@ -117,6 +118,12 @@ class WorkshopBusy(PillarboxError):
     """Too many texts wait for the workshop, or its child processes cannot be started."""
 
     code = "crowded"
+
+
+class VaultClosed(PillarboxError):
+    """Encrypted keys cannot be kept or read: the secret of the installation is missing, or is another one."""
+
+    code = "vault_closed"
 
 
 class ConfigurationError(PillarboxError):

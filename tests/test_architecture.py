@@ -33,8 +33,8 @@ TOP_LEVEL = {
 }  # fmt: skip
 ROOMS = {
     "app": {
-        "api", "catchall", "dashboard", "letters", "logbook", "mail", "processes", "projects", "server",
-        "settings", "signals", "spool", "workshop",
+        "api", "catchall", "dashboard", "identity", "letters", "logbook", "mail", "processes", "projects",
+        "server", "settings", "signals", "spool", "workshop",
     },
     "worker": {
         "claims", "feedback", "outcomes", "policies", "reports", "routing", "signals", "sites", "smtp",

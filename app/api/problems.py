@@ -108,6 +108,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             HTTPStatus.SERVICE_UNAVAILABLE, "The message store takes no more for now"
         ),
         "crowded": Kind(HTTPStatus.SERVICE_UNAVAILABLE, "Too much to do at once"),
+        "vault_closed": Kind(HTTPStatus.SERVICE_UNAVAILABLE, "Keys cannot be kept or read"),
         "not_ready": Kind(HTTPStatus.SERVICE_UNAVAILABLE, "Not ready to take mail"),
     }
 )

@@ -89,10 +89,12 @@ class SigningKey:
     secret: RSAPrivateKey | Ed25519PrivateKey = field(repr=False)
 
 
-def load_key(pem: bytes, domain: str, selector: str) -> SigningKey:
+def load_key(pem: bytes, domain: str, selector: str, *, is_known: bool = False) -> SigningKey:
     """Load an unencrypted PEM private key; takes tens of milliseconds, so keep what it returns.
 
-    Raises DkimKeyError. `domain` is in A-labels.
+    The numbers of an RSA key are checked in that time, in which no other thread runs either. `is_known` leaves
+    that out for a key that was made or checked here, and cannot have been changed since. Raises DkimKeyError.
+    `domain` is in A-labels.
     """
     domain, selector = domain.lower(), selector.lower()
     if _DOMAIN.fullmatch(domain) is None or _SELECTOR.fullmatch(selector) is None:
@@ -100,7 +102,7 @@ def load_key(pem: bytes, domain: str, selector: str) -> SigningKey:
             f"{selector!a} at {domain!a} is no place for a DKIM record: use host name labels."
         )
     try:
-        secret = load_pem_private_key(pem, password=None)
+        secret = load_pem_private_key(pem, password=None, unsafe_skip_rsa_key_validation=is_known)
     except (TypeError, ValueError, UnsupportedAlgorithm) as error:
         raise DkimKeyError(
             "The key cannot be read: store an unencrypted private key in PEM form."

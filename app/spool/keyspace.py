@@ -40,6 +40,13 @@ template:<project>:<name>   hash   version -> its record                        
 suppressions:<list>         hash   normal form of an address -> why and since when it is      with the entry
                                    suppressed; <list> is `<project>:<stream>`
 suppressed:<list>           zset   the same addresses in their order, all with score 0        entry by entry
+dkim:<project>:<domain>     hash   `k:<selector>` a key without its secret, `s:<selector>`     with the last key
+                                   that, encrypted; and the `version` of all
+dkim_domains                zset   `<project>:<domain>` by when its newest key was made, ms   with the last key
+dkim_looks                  zset   `<project>:<domain>` whose new keys wait for their         when they sign
+                                   records, by the next look for those, ms
+keyring                     hash   `version`, which grows with each change of any key; the    never
+                                   `canary`, which only the secret of the installation opens
 sts:<domain>                hash   an MTA-STS `policy`, and when it was last `used`, ms       when it expires
 sts_due                     zset   domains by the next refresh of their policy, ms            entry by entry
 key:<key>                   string an API key's record: hash of the secret, scopes            when revoked
@@ -81,6 +88,10 @@ class Keyspace:
     template: str
     suppressions: str
     suppressed: str
+    dkim: str
+    dkim_domains: str
+    dkim_looks: str
+    keyring: str
     sts: str
     sts_due: str
     key: str
@@ -89,7 +100,18 @@ class Keyspace:
     @classmethod
     def of(cls, prefix: str) -> Keyspace:
         """Return the keys of the installation that is called `prefix`."""
-        single = {"sites", "leases", "lanes", "expiries", "sts_due", "clock", "queue"}
+        single = {
+            "sites",
+            "leases",
+            "lanes",
+            "expiries",
+            "dkim_domains",
+            "dkim_looks",
+            "keyring",
+            "sts_due",
+            "clock",
+            "queue",
+        }
         names = [field.name for field in fields(cls)]
         return cls(**{name: f"{prefix}:{name}{'' if name in single else ':'}" for name in names})
 
