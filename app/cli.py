@@ -163,8 +163,8 @@ def create_dkim(
     selector: Annotated[str, typer.Option(help="Start of the names of the keys.")] = "pillarbox",
 ) -> None:
     """Make an RSA and an Ed25519 key for DOMAIN and print the DNS records to publish."""
+    from app.identity.keys.keyfiles import create_keys
     from app.mail.dkim import public_record
-    from app.projects.keyfiles import create_keys
 
     with _explained(_FAILED):
         files = create_keys(directory, domain, selector)

@@ -23,12 +23,12 @@ from app.catchall.folder import Arrival, MailFolder
 from app.catchall.reading import read_headers
 from app.catchall.specials import MEANINGS
 from app.errors import ConfigurationError, Unauthenticated
+from app.identity.keys.keyfiles import create_keys
 from app.ids import ProjectId
 from app.processes.children import Child, Plan, python, require_alive, rotate, running
 from app.processes.folderlock import lock_folder
 from app.processes.ports import LOOPBACK, free_port, require_free
 from app.processes.valkey import EmbeddedValkey
-from app.projects.keyfiles import create_keys
 from app.projects.keys import Doorman, create_key
 from app.settings import RedisSettings
 from app.spool.client import Redis

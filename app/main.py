@@ -21,12 +21,13 @@ from app.api.resources import health as health_routes
 from app.api.resources import templates as template_routes
 from app.dashboard.inbox import mailbox_router
 from app.errors import ConfigurationError, PillarboxError
+from app.identity.keys.keyfolder import KeyFolder
+from app.identity.keys.keyring import Keyring
 from app.letters.authoring import Author
 from app.letters.library import Library
 from app.letters.templating import Patterns
 from app.letters.writer import Writer
 from app.projects.endpoints import Endpoints
-from app.projects.keyring import Keyring
 from app.projects.keys import Doorman
 from app.projects.suppressions import Suppressions
 from app.projects.templates import Templates
@@ -57,12 +58,12 @@ def create_app(settings: Settings) -> FastAPI:
 
     Raises ConfigurationError for DKIM keys that cannot be used.
     """
-    keyring, metrics = Keyring(settings.dkim.directory), HttpMetrics(new_registry())
+    folder, metrics = KeyFolder(settings.dkim.directory), HttpMetrics(new_registry())
     app = Api(
         title="Pillarbox",
         version=VERSION,
         description=DESCRIPTION,
-        lifespan=_lifespan(settings, keyring, WorkshopMetrics(metrics.registry)),
+        lifespan=_lifespan(settings, folder, WorkshopMetrics(metrics.registry)),
         # Their pages load scripts from elsewhere.
         docs_url=None,
         redoc_url=None,
@@ -89,12 +90,12 @@ def create_app(settings: Settings) -> FastAPI:
     return app
 
 
-def _lifespan(settings: Settings, keyring: Keyring, metrics: WorkshopMetrics) -> _Lifespan:
+def _lifespan(settings: Settings, folder: KeyFolder, metrics: WorkshopMetrics) -> _Lifespan:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with Redis.connect(settings.redis) as redis:
             workshop = Workshop(settings.workshop, metrics)
-            services = _services(settings, redis, Writer(keyring, workshop, settings))
+            services = _services(settings, redis, Writer(Keyring(folder), workshop, settings))
             await _tell_condition(services)
             app.state.services = services
             async with workshop.opened(), asyncio.TaskGroup() as tasks:

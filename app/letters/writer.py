@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from app.errors import FieldError, InvalidRequest, TooLarge
+from app.identity.keys.keyring import Keyring
+from app.ids import ProjectId
 from app.letters.additions import header_fields
 from app.letters.drafts import AnyDraft, Draft, RawDraft
 from app.letters.merging import mails
@@ -19,7 +21,6 @@ from app.mail.mime.content import Content
 from app.mail.mime.sharing import shared_parts, without_parts
 from app.mail.refusal import Refusal
 from app.messages import Letter, Message, TlsWish
-from app.projects.keyring import Keyring
 from app.settings import Settings
 from app.workshop.workshop import Workshop
 
@@ -55,7 +56,7 @@ class Writer:
 
     async def outline(self, draft: AnyDraft, message: Message) -> Outline:
         """Return what the message is composed from. Raises InvalidRequest or TooLarge."""
-        keys = self._keys(draft)
+        keys = await self._keys(draft, message.project)
         is_large = message.is_merged or draft.size_bytes > _THREAD_ABOVE_BYTES
         return Outline(await self._mails(draft, message, is_large), message, keys, is_large)
 
@@ -96,16 +97,16 @@ class Writer:
         shared = shared_parts(first.attachments if isinstance(first, Draft) else ())
         return Letter(message, tuple(without_parts(copy, shared) for copy in copies), shared)
 
-    def _keys(self, draft: AnyDraft) -> tuple[SigningKey, ...]:
+    async def _keys(self, draft: AnyDraft, project: ProjectId) -> tuple[SigningKey, ...]:
         domain = draft.sender.address.domain
-        keys = self.keyring.keys_for(domain)
+        keys = await self.keyring.keys_for(project, domain)
         if not keys and self.settings.dkim.required:
             detail = (
                 f"{domain} has no DKIM key here; make one with `pillarbox dkim create {domain}`"
             )
             raise InvalidRequest((FieldError(draft.sender_pointer, "domain_without_key", detail),))
         if isinstance(draft, RawDraft) and self.settings.dkim.required:
-            check_domains(draft, self.keyring)
+            await check_domains(draft, project, self.keyring)
         return keys
 
     def _check_size(self, size: int) -> None:

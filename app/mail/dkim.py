@@ -1,6 +1,6 @@
 """DKIM signatures (RFC 6376, RFC 8301, RFC 8463): the last thing that touches the bytes of a mail.
 
-`accept` signs each composed mail with all keys of the From domain, which `app.projects.keyring` has
+`accept` signs each composed mail with all keys of the From domain, which `app.identity.keys.keyring` has
 loaded, and stores the result. The mail is canonical already (CRLF, no stray CR or LF), so that
 canonicalisation is a few passes of C code over it.
 """

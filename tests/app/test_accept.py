@@ -6,13 +6,14 @@ import asyncio
 from dataclasses import dataclass, field, replace
 
 from app.accept import Acceptor
+from app.identity.keys.keyfolder import KeyFolder
+from app.identity.keys.keyring import Keyring
 from app.ids import KeyId
 from app.letters.drafts import AnyDraft, Draft
 from app.letters.library import Library
 from app.letters.writer import Writer
 from app.mail.address import Mailbox, parse_address
 from app.messages import Letter, Message
-from app.projects.keyring import Keyring
 from app.projects.keys import Caller
 from app.projects.templates import Templates
 from app.settings import Settings
@@ -51,7 +52,7 @@ class SlowWriter(Writer):
 
 async def most_at_a_time(spool: Spool, settings: Settings, draft: Draft) -> int:
     workshop = Workshop(settings.workshop, WorkshopMetrics(new_registry()))
-    writer = SlowWriter(Keyring(None), workshop, settings)
+    writer = SlowWriter(Keyring(KeyFolder(None)), workshop, settings)
     alarm, health = Alarm(arq_pool(spool.redis)), Health(spool.redis, settings.redis)
     library = Library(Templates(spool.redis, settings.templates), settings.templates.cache)
     acceptor = Acceptor(spool.store, alarm, health, library, writer, settings)

@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from typer.testing import CliRunner, Result
 
 from app.cli import cli
+from app.identity.keys.keyfolder import KeyFolder
 from app.mail.dkim import Algorithm, public_record
-from app.projects.keyring import Keyring
 
 ROOT = Path(__file__).parents[2]
 
@@ -90,7 +90,7 @@ def test_an_absent_store_is_explained() -> None:
 def test_dkim_keys_are_private_loadable_and_published_as_printed(tmp_path: Path) -> None:
     made = pillarbox("dkim", "create", "Example.COM", "--directory", str(tmp_path))
     assert made.exit_code == 0
-    keys = Keyring(tmp_path).keys_for("example.com")
+    keys = KeyFolder(tmp_path).keys_for("example.com")
     assert {key.algorithm for key in keys} == set(Algorithm)
     (rsa,) = [key.secret for key in keys if isinstance(key.secret, RSAPrivateKey)]
     assert (rsa.key_size, rsa.public_key().public_numbers().e) == (2048, 65537)

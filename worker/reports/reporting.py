@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 
-from app.projects.keyring import Keyring
+from app.identity.keys.keyfolder import KeyFolder
+from app.identity.keys.keyring import Keyring
 from app.settings import Settings
 from app.spool.client import Redis
 from app.spool.scripts import Scripts
@@ -43,7 +44,8 @@ class Reporting:
 
         Raises ConfigurationError for DKIM keys that cannot be used.
         """
-        scripts, keyring = Scripts.of(redis.keys, settings), Keyring(settings.dkim.directory)
+        scripts = Scripts.of(redis.keys, settings)
+        keyring = Keyring(KeyFolder(settings.dkim.directory))
         desk = Desk(Store(redis, scripts, settings.retention), keyring, clock)
         is_wanted = settings.reports.tls_from is not None
         tls = TlsReports(TlsLedger(redis, scripts), published, clock, is_wanted=is_wanted)

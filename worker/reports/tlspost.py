@@ -12,11 +12,11 @@ from urllib.parse import unquote
 import aiohttp
 import structlog
 
+from app.identity.keys.keyring import Keyring
 from app.ids import new_message_id
 from app.mail.address import Address, AddressError, parse_address
 from app.mail.dkim import sign
 from app.messages import Field, Letter, Message, Recipient, Stream, TlsWish
-from app.projects.keyring import Keyring
 from app.projects.urls import UrlError, check_url
 from app.settings import Settings
 from app.spool.store import Idempotency, Store
@@ -146,7 +146,7 @@ class TlsCourier:
     async def _mail(self, text: str, report: TlsReport) -> Sent | None:
         """Put a report into our own queue, signed; None where it cannot be mailed. Without a key none may be
         sent (RFC 8460 §3)."""
-        keys = self._desk.keyring.keys_for(report.submitter.address.domain)
+        keys = self._desk.keyring.shared(report.submitter.address.domain)
         try:
             to = parse_address(text)
         except AddressError as error:

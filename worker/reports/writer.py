@@ -12,11 +12,11 @@ from datetime import datetime
 from email.parser import BytesHeaderParser
 from email.policy import default
 
+from app.identity.keys.keyring import Keyring
 from app.ids import new_message_id
 from app.mail.address import Address, Mailbox
 from app.mail.dkim import sign
 from app.messages import Field, Letter, Message, Recipient, Stream
-from app.projects.keyring import Keyring
 from app.settings import Settings
 from app.spool.store import Idempotency, Store
 from app.spool.work.reports import Notice
@@ -44,13 +44,13 @@ class Reporter:
         """
         wakes: list[str] = []
         for subject in subjects(notice):
-            letter = self.written(notice, subject)
+            letter = await self.written(notice, subject)
             # The same key comes with the same report: what could differ is its time alone.
             once = Idempotency(f"{_KEY_PREFIX}{subject.key}", b"")
             wakes += (await self.store.keep(letter, once)).wakes
         return tuple(wakes)
 
-    def written(self, notice: Notice, subject: Subject) -> Letter:
+    async def written(self, notice: Notice, subject: Subject) -> Letter:
         """Return the report on a subject as a message."""
         header = notice.header_for(min(subject.states))
         told = _as_sent(notice.message, header)
@@ -65,7 +65,8 @@ class Reporter:
             at=message.created_at,
             unspeakable=unspeakable(told, subject),
         )
-        raw = sign(compose_report(report), self.keyring.keys_for(domain), report.at)
+        keys = await self.keyring.keys_for(message.project, domain)
+        raw = sign(compose_report(report), keys, report.at)
         return Letter(replace(message, subject=report.subject, size_bytes=len(raw)), (raw,))
 
     def _message(self, told: Message) -> Message:

@@ -1,7 +1,7 @@
 """The DKIM keys of a domain: the stages of their life, and the rules by which they go from one to the next.
 
-Pure: who keeps them is `app.identity.keys.keystore`. The life of a key is told by its dates alone, so that nothing has
-to happen for it to go on.
+Pure: who keeps them is `app.identity.keys.keystore`. The life of a key is told by its dates alone, so that
+nothing has to happen for it to go on.
 """
 
 from __future__ import annotations

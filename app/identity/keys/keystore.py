@@ -1,8 +1,8 @@
 """The key store: the DKIM keys of each domain of each project, with their secrets encrypted.
 
 `dkim:<project>:<domain>` holds everything of one domain under a version. A change is worked out here, by the
-rules of `app.identity.keys.dkimkeys`, and written in one atomic step if the version is still the one that was read;
-else it is worked out again. So two calls at once make one change after the other, and a call that dies has
+rules of `app.identity.keys.dkimkeys`, and written in one atomic step if the version is still the one that was
+read; else it is worked out again. So two calls at once make one change after the other, and a call that dies has
 changed nothing.
 
 Secrets of keys that neither sign nor will are destroyed by the change that ends them.
@@ -53,6 +53,14 @@ class _Ring:
     version: int
     keys: Keys
     sealed: Mapping[str, bytes] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Signers:
+    """The keys that sign for a domain, and the version of all that it has; 0 where it has none."""
+
+    version: int
+    keys: tuple[SigningKey, ...]
 
 
 class KeyStore:
@@ -143,10 +151,10 @@ class KeyStore:
         """Destroy all keys of a domain; there may be none."""
         await self._change(project, domain, lambda ring, _: _Ring(ring.version, (), {}))
 
-    async def signing_keys(self, project: ProjectId, domain: str) -> tuple[SigningKey, ...]:
+    async def signers(self, project: ProjectId, domain: str) -> Signers:
         """Return the keys that sign for exactly this domain, decrypted. Raises VaultClosed."""
         ring = await self._ring(project, domain)
-        return tuple(
+        keys = tuple(
             load_key(
                 self._vault.open(ring.sealed[key.selector], _place(project, domain, key)),
                 domain,
@@ -156,6 +164,7 @@ class KeyStore:
             for key in ring.keys
             if key.is_active
         )
+        return Signers(ring.version, keys)
 
     async def version(self) -> int:
         """Return a number that grows with every change of any key."""

@@ -16,6 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import InvalidRequest, TooLarge
+from app.identity.keys.keyfolder import KeyFolder
+from app.identity.keys.keyring import Keyring
 from app.letters.drafts import Draft, OwnData
 from app.letters.merging import mails
 from app.letters.templating import Patterns
@@ -25,7 +27,6 @@ from app.mail.address import Mailbox, parse_address
 from app.mail.dkim import Algorithm, generate_pem, load_key, public_record
 from app.mail.mime.content import Attachment
 from app.messages import Letter
-from app.projects.keyring import Keyring
 from app.settings import ApiSettings, DkimSettings, Settings
 from app.signals.metrics import WorkshopMetrics, new_registry
 from app.workshop.workshop import Workshop
@@ -75,7 +76,7 @@ def written(merge: Draft, keyring: Keyring | None = None, most: int = MOST) -> L
     to = tuple(recipient.address for recipient in merge.recipients())
     message = letters.Letter(to=to, is_merged=True).message()
     message = replace(message, subject=merge.subject)
-    writer = Writer(keyring or Keyring(None), _closed_workshop(settings), settings)
+    writer = Writer(keyring or Keyring(KeyFolder(None)), _closed_workshop(settings), settings)
     return asyncio.run(writer.write(merge, message))
 
 
@@ -153,7 +154,7 @@ def test_each_copy_has_a_message_id_of_its_own_that_stays() -> None:
     merge = draft({}, shared={"name": "you", "note": ""})
     settings = Settings(dkim=DkimSettings(required=False))
     message = letters.Letter(to=(ANN, BOB, CAT), is_merged=True).message()
-    writer = Writer(Keyring(None), _closed_workshop(settings), settings)
+    writer = Writer(Keyring(KeyFolder(None)), _closed_workshop(settings), settings)
     first, again = (asyncio.run(writer.write(merge, message)) for _ in range(2))
     unique = message.id.removeprefix("msg_")
     assert [reread(raw)["Message-ID"] for raw in first.copies] == [
@@ -168,7 +169,7 @@ def test_each_copy_is_signed(tmp_path: Path) -> None:
     (tmp_path / "example.com" / "s1.pem").write_bytes(pem)
     record = public_record(load_key(pem, "example.com", "s1"))
     merge = draft({}, shared={"name": "you", "note": ""})
-    for raw in written(merge, Keyring(tmp_path)).copies:
+    for raw in written(merge, Keyring(KeyFolder(tmp_path))).copies:
         assert dkimpy_accepts(raw, 0, {"s1._domainkey.example.com": record})
 
 

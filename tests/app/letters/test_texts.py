@@ -8,12 +8,13 @@ from email.message import EmailMessage
 
 import pytest
 
+from app.identity.keys.keyfolder import KeyFolder
+from app.identity.keys.keyring import Keyring
 from app.letters.drafts import Draft, OwnData
 from app.letters.texts import with_text_to_fill
 from app.letters.values import NO_VARIABLES, pack
 from app.letters.writer import Writer
 from app.mail.address import parse_mailbox
-from app.projects.keyring import Keyring
 from app.settings import ContentSettings, DkimSettings, Settings, WorkshopSettings
 from app.signals.metrics import WorkshopMetrics, new_registry, render
 from app.workshop.workshop import Workshop
@@ -27,7 +28,7 @@ async def written(
     workshop: Workshop, settings: Settings, *, text: str | None, html: str
 ) -> dict[str, str]:
     """Return the parts of the mail by their type."""
-    writer = Writer(Keyring(None), workshop, settings)
+    writer = Writer(Keyring(KeyFolder(None)), workshop, settings)
     letter = await writer.write(Draft(ADA, (ADA,), text=text, html=html), Letter().message())
     mail = message_from_bytes(letter.common, EmailMessage, policy=policy.default)
     parts = [part for part in mail.walk() if not part.is_multipart()]
@@ -139,7 +140,7 @@ async def test_each_copy_of_a_merge_has_a_text_with_its_values(
     )
     if "<p %}" in html:
         draft = replace(draft, html=html.replace("rows <p", "1 < 2"))
-    writer = Writer(Keyring(None), workshop, Settings(dkim=UNSIGNED))
+    writer = Writer(Keyring(KeyFolder(None)), workshop, Settings(dkim=UNSIGNED))
     letter = await writer.write(draft, Letter(to=tuple(names), is_merged=True).message())
     for raw, name in zip(letter.copies, names.values(), strict=True):
         mail = message_from_bytes(raw, EmailMessage, policy=policy.default)

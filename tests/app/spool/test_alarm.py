@@ -8,12 +8,13 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 
 from app.accept import Acceptor
+from app.identity.keys.keyfolder import KeyFolder
+from app.identity.keys.keyring import Keyring
 from app.ids import KeyId, ProjectId
 from app.letters.drafts import Draft
 from app.letters.library import Library
 from app.letters.writer import Writer
 from app.mail.address import parse_mailbox
-from app.projects.keyring import Keyring
 from app.projects.keys import ALL_SCOPES, Caller
 from app.projects.templates import Templates
 from app.settings import RedisSettings
@@ -75,7 +76,7 @@ async def test_nobody_who_sends_waits_for_the_alarm(spool: Spool, valkey_url: st
         health = Health(spool.redis, settings.redis)
         workshop = Workshop(settings.workshop, WorkshopMetrics(new_registry()))
         library = Library(Templates(hanging, settings.templates), settings.templates.cache)
-        writer = Writer(Keyring(None), workshop, settings)
+        writer = Writer(Keyring(KeyFolder(None)), workshop, settings)
         acceptor = Acceptor(spool.store, alarm, health, library, writer, settings)
         async with kept(alarm), asyncio.timeout(10):
             receipts = [

@@ -13,12 +13,13 @@ import pytest
 import trustme
 from aiohttp import web
 
+from app.identity.keys.keyfolder import KeyFolder
+from app.identity.keys.keyring import Keyring
 from app.ids import DrainId, new_drain_id
 from app.mail.address import Address
 from app.mail.dkim import Algorithm, generate_pem, load_key, public_record
 from app.messages import Message, Stream, TlsWish
 from app.networks import Network
-from app.projects.keyring import Keyring
 from app.settings import DeliverySettings, ReportSettings, Settings, TlsSettings, WebhookSettings
 from app.spool.codec import MESSAGE
 from app.spool.replies import as_bytes, as_list
@@ -100,7 +101,7 @@ class Office:
         return await self.send_as_published()
 
     async def send_as_published(self) -> Sent:
-        desk = Desk(self.spool.store, Keyring(self.keys), lambda: self.now)
+        desk = Desk(self.spool.store, Keyring(KeyFolder(self.keys)), lambda: self.now)
         async with (
             publications(self.spool.redis, self.dns) as published,
             TlsCourier.open(desk, published, self.settings) as courier,

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from app.errors import SpoolFull
+from app.identity.keys.keyfolder import KeyFolder
+from app.identity.keys.keyring import Keyring
 from app.mail.dkim import Algorithm, generate_pem, load_key, public_record
 from app.messages import Field, Recipient, RecipientState, Status, Stream, TlsWish
-from app.projects.keyring import Keyring
 from app.settings import ReportSettings, Settings
 from app.spool.replies import as_list
 from tests.app.mail.verifiers import dkimpy_accepts
@@ -28,7 +29,7 @@ BOUNCED = state(Status.BOUNCED)
 
 
 def reporter(spool: Spool, settings: Settings, keys: Path | None = None) -> Reporter:
-    return Reporter(spool.store, Keyring(keys), settings, lambda: NOW)
+    return Reporter(spool.store, Keyring(KeyFolder(keys)), settings, lambda: NOW)
 
 
 async def test_a_report_comes_from_the_domain_of_the_author_wherever_trouble_is_told(
@@ -36,7 +37,9 @@ async def test_a_report_comes_from_the_domain_of_the_author_wherever_trouble_is_
 ) -> None:
     told = replace(TOLD, mail_from="x@bounces.example.net", other_author="sender@example.com")
     (subject, *_) = subjects(failed(told, BOUNCED, BOUNCED, BOUNCED))
-    letter = reporter(spool, settings).written(failed(told, BOUNCED, BOUNCED, BOUNCED), subject)
+    letter = await reporter(spool, settings).written(
+        failed(told, BOUNCED, BOUNCED, BOUNCED), subject
+    )
     assert b"\r\nFrom: Mail delivery <postmaster@example.com>\r\n" in letter.copies[0]
     assert b"bounces" not in letter.copies[0]
 
@@ -54,7 +57,7 @@ async def test_a_report_is_a_message_from_the_null_path_that_is_reported_on_by_n
     spool: Spool, settings: Settings
 ) -> None:
     notice = failed(TOLD, BOUNCED)
-    letter = reporter(spool, settings).written(notice, subjects(notice)[0])
+    letter = await reporter(spool, settings).written(notice, subjects(notice)[0])
     written, raw = letter.message, letter.copies[0]
     assert (written.project, written.stream) == (PROJECT, Stream.TRANSACTIONAL)
     assert (written.mail_from, written.report_to, written.late_at) == ("", None, None)
@@ -69,7 +72,7 @@ async def test_a_report_names_its_message_in_its_message_id_and_comes_from_a_per
 ) -> None:
     settings = settings.model_copy(update={"reports": ReportSettings(postmaster="mailer-daemon")})
     notice = failed(TOLD, BOUNCED)
-    letter = reporter(spool, settings).written(notice, subjects(notice)[0])
+    letter = await reporter(spool, settings).written(notice, subjects(notice)[0])
     written, raw = letter.message, letter.copies[0]
     mail = reread(raw).mail
     assert mail["From"] == "Mail delivery <mailer-daemon@example.com>"
@@ -81,7 +84,7 @@ async def test_a_report_wants_its_way_to_be_as_safe_as_that_of_its_message(
     spool: Spool, settings: Settings, wish: TlsWish
 ) -> None:
     notice = failed(replace(TOLD, tls=wish), BOUNCED)
-    letter = reporter(spool, settings).written(notice, subjects(notice)[0])
+    letter = await reporter(spool, settings).written(notice, subjects(notice)[0])
     written, raw = letter.message, letter.copies[0]
     assert written.tls is wish
     assert (reread(raw).mail["TLS-Required"] == "No") == (wish is TlsWish.OPTIONAL)
@@ -96,7 +99,7 @@ async def test_a_report_on_a_copy_of_ones_own_returns_the_header_of_that_copy(
         for n in range(2)
     }
     notice = replace(failed(told, BOUNCED, BOUNCED), own_headers=own)
-    written = [reporter(spool, settings).written(notice, each) for each in subjects(notice)]
+    written = [await reporter(spool, settings).written(notice, each) for each in subjects(notice)]
     mails = [reread(letter.copies[0]).mail for letter in written]
     assert [mail["In-Reply-To"] for mail in mails] == ["<0@example.com>", "<1@example.com>"]
     assert [letter.message.subject for letter in written] == [
@@ -113,7 +116,8 @@ async def test_a_report_is_signed_by_the_domain_of_the_sender(
     pem = generate_pem(Algorithm.RSA)
     (tmp_path / "example.com" / "s1.pem").write_bytes(pem)
     notice = failed(TOLD, BOUNCED)
-    (raw,) = reporter(spool, settings, tmp_path).written(notice, subjects(notice)[0]).copies
+    letter = await reporter(spool, settings, tmp_path).written(notice, subjects(notice)[0])
+    (raw,) = letter.copies
     record = public_record(load_key(pem, "example.com", "s1"))
     assert dkimpy_accepts(raw, 0, {"s1._domainkey.example.com": record})
 

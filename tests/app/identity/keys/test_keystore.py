@@ -66,13 +66,13 @@ async def test_a_new_generation_has_both_algorithms_at_selectors_that_belong_tog
     assert first.selector.rpartition("-")[0] == second.selector.rpartition("-")[0]
     assert first.selector.startswith("pb2601-")
     assert set((await states(store, clock)).values()) == {"pending"}
-    assert await store.signing_keys(SHOP, DOMAIN) == ()
+    assert (await store.signers(SHOP, DOMAIN)).keys == ()
 
 
 async def test_keys_sign_once_their_records_are_found(store: KeyStore) -> None:
     made = await store.rotate(SHOP, DOMAIN)
     await store.confirm(SHOP, DOMAIN, [key.selector for key in made])
-    signing = await store.signing_keys(SHOP, DOMAIN)
+    signing = (await store.signers(SHOP, DOMAIN)).keys
     assert [(key.selector, key.domain, public_record(key)) for key in signing] == [
         (key.selector, DOMAIN, key.record) for key in made
     ]
@@ -84,9 +84,9 @@ async def test_a_rotation_signs_with_former_keys_until_the_new_records_are_found
     old = await first_keys(store)
     clock.now += timedelta(days=180)
     new = [key.selector for key in await store.rotate(SHOP, DOMAIN)]
-    assert [key.selector for key in await store.signing_keys(SHOP, DOMAIN)] == old
+    assert [key.selector for key in (await store.signers(SHOP, DOMAIN)).keys] == old
     await store.confirm(SHOP, DOMAIN, new)
-    assert [key.selector for key in await store.signing_keys(SHOP, DOMAIN)] == new
+    assert [key.selector for key in (await store.signers(SHOP, DOMAIN)).keys] == new
     assert await states(store, clock) == {
         **dict.fromkeys(old, "retiring"),
         **dict.fromkeys(new, "active"),
@@ -104,7 +104,7 @@ async def test_a_record_that_is_missing_keeps_the_former_key_of_its_algorithm_si
     await store.confirm(SHOP, DOMAIN, list(old.values()))
     new = {key.algorithm: key.selector for key in await store.rotate(SHOP, DOMAIN)}
     await store.confirm(SHOP, DOMAIN, [new[Algorithm.RSA]])
-    signing = {key.selector for key in await store.signing_keys(SHOP, DOMAIN)}
+    signing = {key.selector for key in (await store.signers(SHOP, DOMAIN)).keys}
     assert signing == {old[Algorithm.ED25519], new[Algorithm.RSA]}
 
 
@@ -130,7 +130,7 @@ async def test_an_imported_key_signs_at_its_selector_once_its_record_is_found(
     assert key.is_imported
     assert key.record == public_record(load_key(pem, DOMAIN, "2024"))
     await store.confirm(SHOP, DOMAIN, ["2024"])
-    assert [key.selector for key in await store.signing_keys(SHOP, DOMAIN)] == ["2024"]
+    assert [key.selector for key in (await store.signers(SHOP, DOMAIN)).keys] == ["2024"]
 
 
 async def test_a_revoked_key_signs_no_more_and_its_record_says_so(
@@ -138,7 +138,7 @@ async def test_a_revoked_key_signs_no_more_and_its_record_says_so(
 ) -> None:
     first, second = await first_keys(store)
     await store.revoke(SHOP, DOMAIN, first)
-    assert [key.selector for key in await store.signing_keys(SHOP, DOMAIN)] == [second]
+    assert [key.selector for key in (await store.signers(SHOP, DOMAIN)).keys] == [second]
     revoked = next(key for key in await store.keys(SHOP, DOMAIN) if key.selector == first)
     assert revoked.state(clock()) is KeyState.REVOKED
     assert revoked.published() == REVOKED_RECORD
@@ -152,7 +152,7 @@ async def test_the_last_key_that_signs_is_revoked_only_by_force(store: KeyStore)
     with pytest.raises(InvalidRequest, match="force"):
         await store.revoke(SHOP, DOMAIN, second)
     await store.revoke(SHOP, DOMAIN, second, even_if_last=True)
-    assert await store.signing_keys(SHOP, DOMAIN) == ()
+    assert (await store.signers(SHOP, DOMAIN)).keys == ()
 
 
 async def test_secrets_of_keys_that_do_not_sign_any_more_are_destroyed(
@@ -191,7 +191,7 @@ async def test_a_secret_that_was_moved_to_another_project_does_not_open(
     await redis.call("HSET", f"{redis.keys.dkim}{OTHER}:{DOMAIN}", *fields)
     assert len(await store.keys(OTHER, DOMAIN)) == 2
     with pytest.raises(VaultClosed):
-        await store.signing_keys(OTHER, DOMAIN)
+        await store.signers(OTHER, DOMAIN)
 
 
 async def test_every_change_has_a_version_of_its_own_even_of_keys_that_were_forgotten(
@@ -217,7 +217,7 @@ async def test_another_secret_seals_nothing_beside_what_is_there(
         wrong.require_secret(),
         wrong.rotate(OTHER, DOMAIN),
         wrong.add(SHOP, DOMAIN, "s1", generate_pem(Algorithm.ED25519)),
-        wrong.signing_keys(SHOP, DOMAIN),
+        wrong.signers(SHOP, DOMAIN),
     ):
         with pytest.raises(VaultClosed):
             await step

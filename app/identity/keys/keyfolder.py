@@ -1,4 +1,6 @@
-"""The DKIM keys of the sending domains: files of one folder, loaded once and looked at again each minute."""
+"""The DKIM keys that the operator gives to all projects: files of one folder, loaded once and looked at again each
+minute. `app.identity.keys.keyring` falls back to them.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,7 @@ class _Loaded:
     key: SigningKey
 
 
-class Keyring:
+class KeyFolder:
     """Signing keys by domain, from `<directory>/<domain>/<selector>.pem`."""
 
     def __init__(self, directory: Path | None, clock: Callable[[], float] = time.monotonic) -> None:

@@ -1,4 +1,4 @@
-"""Make the files of DKIM keys that `app.projects.keyring` reads: `<directory>/<domain>/<selector>.pem`."""
+"""Make the files of DKIM keys that `app.identity.keys.keyfolder` reads: `<directory>/<domain>/<selector>.pem`."""
 
 from __future__ import annotations
 
