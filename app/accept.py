@@ -95,7 +95,7 @@ class Acceptor:
         self, draft: AnyDraft | PillarboxError, caller: Caller
     ) -> Outline | AnyDraft | PillarboxError:
         """Return what a letter is composed from; a merge stays a draft, since it has a turn of its own."""
-        if isinstance(draft, PillarboxError) or draft.is_merged:
+        if isinstance(draft, PillarboxError) or draft.has_copies:
             return draft
         try:
             if isinstance(draft, Draft):
@@ -143,7 +143,7 @@ class Acceptor:
 
     def _turn(self, draft: AnyDraft) -> AbstractAsyncContextManager[object]:
         """Let few merges be under way at a time: a small request makes many megabytes of copies."""
-        return self.merges if draft.is_merged else nullcontext()
+        return self.merges if draft.has_copies else nullcontext()
 
     def _message(self, draft: AnyDraft, caller: Caller) -> Message:
         now, options, author = self.clock(), draft.options, draft.sender.address
@@ -163,7 +163,7 @@ class Acceptor:
             tls=options.tls,
             report_to=str(options.report_to) if options.report_to else None,
             late_at=now + self.settings.reports.late_after if options.report_to else None,
-            is_merged=draft.is_merged,
+            is_merged=draft.has_copies,
         )
 
     def _recipients(self, draft: AnyDraft) -> tuple[Recipient, ...]:

@@ -31,7 +31,9 @@ cli = typer.Typer(
 )
 _keys = typer.Typer(help="Make and revoke API keys.", no_args_is_help=True)
 _dkim = typer.Typer(help="Make the keys that sign mail.", no_args_is_help=True)
+_secrets = typer.Typer(help="Make the secret of an installation.", no_args_is_help=True)
 cli.add_typer(_keys, name="keys")
+cli.add_typer(_secrets, name="secrets")
 cli.add_typer(_dkim, name="dkim")
 
 
@@ -152,6 +154,14 @@ def revoke_key(key: Annotated[str, typer.Argument(help="The key, or its id.")]) 
         if not asyncio.run(revoke()):
             raise PillarboxError("there is no such key")
     typer.echo("revoked")
+
+
+@_secrets.command("create")
+def create_secret() -> None:
+    """Print a new secret for PILLARBOX_SECRETS__KEY; nothing is kept."""
+    from app.settings.rootkeys import new_secret
+
+    typer.echo(new_secret())
 
 
 @_dkim.command("create")

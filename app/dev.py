@@ -31,6 +31,7 @@ from app.processes.ports import LOOPBACK, free_port, require_free
 from app.processes.valkey import EmbeddedValkey
 from app.projects.keys import Doorman, create_key
 from app.settings import RedisSettings
+from app.settings.rootkeys import new_secret
 from app.spool.client import Redis
 
 _POLL_S = 0.1
@@ -73,6 +74,11 @@ class Places:
     def key(self) -> Path:
         """The API key."""
         return self.data / "key"
+
+    @property
+    def secret(self) -> Path:
+        """The secret that links are made with."""
+        return self.data / "secret"
 
     def log(self, name: str) -> Path:
         """The log of one part, of the current run."""
@@ -145,6 +151,8 @@ def _prepare(places: Places) -> None:
             f"cannot write to the folder {places.data}: {error.strerror}"
         ) from error
     create_keys(places.dkim, _DOMAIN, "dev")
+    if not _read(places.secret):
+        _write_private(places.secret, new_secret())
 
 
 @asynccontextmanager
@@ -240,6 +248,8 @@ def _environment(
         "PILLARBOX_DKIM__DIRECTORY": str(places.dkim),
         "PILLARBOX_DKIM__REQUIRED": "false",
         "PILLARBOX_LOG__FORMAT": "text",
+        "PILLARBOX_SECRETS__KEY": _read(places.secret),
+        "PILLARBOX_UNSUBSCRIBE__BASE_URL": _url(options),
     }
     loopback = json.dumps(["127.0.0.0/8", "::1/128"])
     fixed = {

@@ -32,6 +32,8 @@ class EventType(StrEnum):
     """The receiver may have the message: its reply, or our worker, was lost, and it is not sent again."""
     SUPPRESSED = "message.suppressed"
     """The address is on the suppression list of the project: the message is not sent to it."""
+    UNSUBSCRIBED = "message.unsubscribed"
+    """The recipient wants no more mail of this stream; it says nothing of where this message stands."""
 
 
 class SuppressionReason(StrEnum):
@@ -169,7 +171,7 @@ class EventRecord:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A stored fact with its place in the history of its message (from 1, no gaps)."""
+    """A stored fact with its place in the history of its message (from 1, no gaps; 0 where that is gone)."""
 
     sequence: int
     record: EventRecord

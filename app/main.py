@@ -20,9 +20,11 @@ from app.api.resources import batches, endpoints, messages, suppressions
 from app.api.resources import health as health_routes
 from app.api.resources import templates as template_routes
 from app.dashboard.inbox import mailbox_router
+from app.dashboard.unsubscribing import router as unsubscribing
 from app.errors import ConfigurationError, PillarboxError
 from app.identity.keys.keyfolder import KeyFolder
 from app.identity.keys.keyring import Keyring
+from app.letters.additions import Links
 from app.letters.authoring import Author
 from app.letters.library import Library
 from app.letters.templating import Patterns
@@ -31,6 +33,7 @@ from app.projects.endpoints import Endpoints
 from app.projects.keys import Doorman
 from app.projects.suppressions import Suppressions
 from app.projects.templates import Templates
+from app.projects.unsubscribing import Unsubscriber
 from app.settings import Settings, read_settings
 from app.signals.logs import configure_logs
 from app.signals.metrics import HttpMetrics, WorkshopMetrics, new_registry
@@ -85,6 +88,7 @@ def create_app(settings: Settings) -> FastAPI:
     ):
         app.include_router(router)
     app.include_router(health_routes.router)
+    app.include_router(unsubscribing, include_in_schema=False)
     if settings.mailbox.directory:
         app.include_router(mailbox_router(settings.mailbox.directory), include_in_schema=False)
     return app
@@ -95,7 +99,8 @@ def _lifespan(settings: Settings, folder: KeyFolder, metrics: WorkshopMetrics) -
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with Redis.connect(settings.redis) as redis:
             workshop = Workshop(settings.workshop, metrics)
-            services = _services(settings, redis, Writer(Keyring(folder), workshop, settings))
+            writer = Writer(Keyring(folder), workshop, settings, links=Links.of(settings))
+            services = _services(settings, redis, writer)
             await _tell_condition(services)
             app.state.services = services
             async with workshop.opened(), asyncio.TaskGroup() as tasks:
@@ -122,6 +127,8 @@ def _services(settings: Settings, redis: Redis, writer: Writer) -> Services:
         templates=templates,
         author=Author(writer.workshop, Patterns()),
         suppressions=Suppressions(redis, scripts),
+        unsubscriber=Unsubscriber(redis, scripts, alarm),
+        tickets=writer.links.tickets,
         doorman=Doorman(redis, settings.api.key_cache),
         health=health,
         workshop=writer.workshop,

@@ -128,8 +128,8 @@ class Message:
 
     `mail_from` is empty for the null return path. `report_to` gets a mail when a recipient fails, and one
     when some are still under way at `late_at`. A report names the message that it is about in `reports_on`; no
-    endpoint is told of what becomes of reports. `is_merged` says that each recipient gets a copy of its own and
-    must not learn of the others. `size_bytes` is the size of the largest copy. `other_author` is the address in
+    endpoint is told of what becomes of reports. `is_merged` says that each recipient gets a copy of its own, and
+    no report tells one of another. `size_bytes` is the size of the largest copy. `other_author` is the address in
     From where the return path is another one.
     """
 

@@ -24,7 +24,7 @@ def event_json(event: Event) -> dict[str, Json]:
         "message_id": record.message,
         "recipient_id": record.recipient,
         "address": record.address,
-        "sequence": event.sequence,
+        "sequence": event.sequence or None,
         "tags": list(record.tags),
         "metadata": dict(record.metadata),
     }

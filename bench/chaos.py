@@ -68,6 +68,7 @@ def letter(number: int) -> dict[str, object]:
         "subject": f"Mail {number}",
         "text": "Hello!\n" * chance.choice([5, 50, 5000]),
         "stream": chance.choice(["transactional", "bulk"]),
+        "list_unsubscribe": {"url": "https://example.com/unsubscribe"},
         "on_unknown": chance.choice(["retry", "retry", "hold"]),
     }
 

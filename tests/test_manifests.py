@@ -33,6 +33,8 @@ EXAMPLE = ROOT / "k8s" / "overlays" / "example"
 # The oldest version whose pods may sleep before they stop, and the newest with known schemas.
 VERSIONS = ("1.30", kubernetes_validate.latest_version())
 
+# What stands for a Secret whose form is checked.
+SECRETS = {"PILLARBOX_SECRETS__KEY": "5f" * 32}
 OURS = ("pillarbox-api", "pillarbox-worker")
 WORKLOADS = (*OURS, "pillarbox-valkey")
 VOLUMES = {"configMap", "emptyDir", "persistentVolumeClaim", "projected", "secret"}
@@ -110,7 +112,9 @@ def settings_file() -> dict[str, str]:
 def environment(name: str) -> dict[str, str]:
     """What the container finds in its environment, with a password that stands for the Secret."""
     own = {text(it, "name"): at(it, "value") for it in every(container(name), "env")}
-    merged = settings_file() | {key: str(value or "secret") for key, value in own.items()}
+    merged = settings_file() | {
+        key: str(value or SECRETS.get(key, "secret")) for key, value in own.items()
+    }
     return {key: value.replace("$(VALKEY_PASSWORD)", "secret") for key, value in merged.items()}
 
 
@@ -137,7 +141,8 @@ def test_a_misspelt_field_is_noticed() -> None:
 def test_the_kustomization_names_every_file(folder: Path) -> None:
     told = yaml.dump(kustomization(folder))
     files = {it.name for it in folder.iterdir() if it.is_file()}
-    passive = {"kustomization.yaml", "secrets.example.env", "secrets.env"}
+    passive = {"kustomization.yaml", "secrets.example.env", "root-secret.example.env"}
+    passive |= {"secrets.env", "root-secret.env"}
     assert {name for name in files - passive if name not in told} == set()
 
 
@@ -345,19 +350,24 @@ def test_valkey_as_deployed_loses_and_evicts_nothing(tmp_path: Path) -> None:
 
 def test_no_secret_is_written_down() -> None:
     assert not [it for it in base() if at(it, "kind") == "Secret"]
-    assert (EXAMPLE / "secrets.example.env").read_text().rstrip().endswith("VALKEY_PASSWORD=")
+    for name, empty in (
+        ("secrets.example.env", "VALKEY_PASSWORD="),
+        ("root-secret.example.env", "PILLARBOX_SECRETS__KEY="),
+    ):
+        assert (EXAMPLE / name).read_text().rstrip().endswith(empty)
 
 
 def test_the_example_names_the_secrets_that_the_base_expects() -> None:
     generated = {text(it, "name") for it in every(kustomization(EXAMPLE), "secretGenerator")}
     told = yaml.dump(base())
-    assert generated == set(re.findall(r"secretName: (\S+)", told)) | {"pillarbox-valkey"}
+    read = {"pillarbox-valkey", "pillarbox-secrets"}
+    assert generated == set(re.findall(r"secretName: (\S+)", told)) | read
     keys = [
         at(it, "valueFrom", "secretKeyRef")
         for name in WORKLOADS
         for it in every(container(name), "env")
     ]
-    assert {text(key, "name") for key in keys if key} == {"pillarbox-valkey"}
+    assert {text(key, "name") for key in keys if key} == read
 
 
 def build(folder: Path) -> subprocess.CompletedProcess[str]:
@@ -370,14 +380,15 @@ def build(folder: Path) -> subprocess.CompletedProcess[str]:
 
 def test_the_example_builds_only_with_its_secrets(tmp_path: Path) -> None:
     shutil.copytree(
-        ROOT / "k8s", tmp_path / "k8s", ignore=shutil.ignore_patterns("secrets.env", "dkim")
+        ROOT / "k8s", tmp_path / "k8s", ignore=shutil.ignore_patterns("*secret*.env", "dkim")
     )
     example = tmp_path / "k8s" / "overlays" / "example"
     refused = build(example)
     assert refused.returncode != 0
-    assert "secrets.env" in refused.stderr
+    assert "secret" in refused.stderr
 
     (example / "secrets.env").write_text("VALKEY_PASSWORD=0123456789\n")
+    (example / "root-secret.env").write_text(f"PILLARBOX_SECRETS__KEY={'5f' * 32}\n")
     (example / "dkim").mkdir()
     (example / "dkim" / "example.com.s1.pem").write_text("a key\n")
     built = build(example)

@@ -34,6 +34,8 @@ from app.projects.endpoints import Endpoints
 from app.projects.keys import Caller, Doorman, Scope
 from app.projects.suppressions import Suppressions
 from app.projects.templates import Templates
+from app.projects.tickets import Tickets
+from app.projects.unsubscribing import Unsubscriber
 from app.settings import Settings
 from app.spool.health import Health
 from app.spool.store import Idempotency, Store
@@ -54,6 +56,8 @@ class Services:
     templates: Templates
     author: Author
     suppressions: Suppressions
+    unsubscriber: Unsubscriber
+    tickets: Tickets
     doorman: Doorman
     health: Health
     workshop: Workshop

@@ -331,6 +331,7 @@ _SUMMARIES: Mapping[EventType, str] = MappingProxyType(
         EventType.EXPIRED: "The message's time ended before any try succeeded",
         EventType.UNKNOWN: "The message was sent, but the receiver's answer was lost, and it is not sent again",
         EventType.SUPPRESSED: "The address is on the suppression list, and the message is not sent to it",
+        EventType.UNSUBSCRIBED: "The recipient wants no more mail of this stream",
     }
 )
 _SIGNATURE: Mapping[str, str] = MappingProxyType(

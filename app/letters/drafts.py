@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeAlias
 
+from app.letters.unsubscribe import Unsubscribe
 from app.letters.values import Variables
 from app.mail.address import Address, Mailbox
 from app.mail.finished.reading import FinishedMail
@@ -52,7 +53,8 @@ class Draft:
     What it says comes from `template` where one is named (`app.letters.library`), but for a subject of its own.
 
     Subject and texts hold variables where `variables` is given. Where `recipients_data` is given, by address,
-    each recipient gets a copy of its own (`app.letters.merging`).
+    each recipient gets a copy of its own (`app.letters.merging`); likewise where each gets a URL of its own to
+    unsubscribe at (`app.letters.additions`).
     """
 
     sender: Mailbox
@@ -69,6 +71,7 @@ class Draft:
     thread: Thread = field(default_factory=Thread)
     headers: tuple[tuple[str, str], ...] = ()
     template: TemplateRef | None = None
+    unsubscribe: Unsubscribe | None = None
     variables: Variables | None = None
     recipients_data: Mapping[str, OwnData] | None = None
     options: Options = Options()
@@ -89,12 +92,19 @@ class Draft:
         texts = len(self.text or "") + len(self.html or "") + len(self.amp or "")
         texts += 2 * len(self.invitation.content) if self.invitation else 0
         files = sum(len(attachment.content) for attachment in self.attachments)
-        return (texts + files) * (len(self.to) if self.is_merged else 1)
+        copies = len(self.to) + len(self.cc) + len(self.bcc) if self.has_copies else 1
+        return (texts + files) * copies
 
     @property
     def is_merged(self) -> bool:
-        """Tell whether each recipient gets a copy of its own."""
+        """Tell whether each recipient gets a mail of its own, made from its data."""
         return self.recipients_data is not None
+
+    @property
+    def has_copies(self) -> bool:
+        """Tell whether each recipient gets a copy of its own, for whatever reason."""
+        is_hosted = self.unsubscribe is not None and self.unsubscribe.is_hosted
+        return self.is_merged or (is_hosted and len(self.recipients()) > 1)
 
     def recipients(self) -> tuple[Recipient, ...]:
         """Return each address once, under the first name that it has."""
@@ -120,7 +130,7 @@ class RawDraft:
     options: Options = Options()
 
     @property
-    def is_merged(self) -> bool:
+    def has_copies(self) -> bool:
         """A finished mail is the same for all."""
         return False
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from app.errors import FieldError, InvalidRequest, TooLarge
 from app.identity.keys.keyring import Keyring
 from app.ids import ProjectId
-from app.letters.additions import header_fields
+from app.letters.additions import Links, header_fields
 from app.letters.drafts import AnyDraft, Draft, RawDraft
 from app.letters.merging import mails
 from app.letters.raw import check_domains, write_raw
@@ -39,6 +39,17 @@ class Outline:
 
 
 @dataclass(frozen=True, slots=True)
+class _Own:
+    """What a copy has alone: its name, the same whenever it is sent again, and a URL to unsubscribe at.
+
+    Copies of one mail share the name, so that answers to them are one thread.
+    """
+
+    name: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
 class Writer:
     """Writes letters. Built once, at the start."""
 
@@ -46,6 +57,7 @@ class Writer:
     workshop: Workshop
     settings: Settings
     patterns: Patterns = field(default_factory=Patterns)
+    links: Links = field(default_factory=Links)
 
     async def write(self, draft: AnyDraft, message: Message) -> Letter:
         """Return the message with its bytes. Raises InvalidRequest or TooLarge."""
@@ -84,8 +96,8 @@ class Writer:
         self._check_size(sum(mail.size_bytes for mail in outline.mails))
         try:
             copies = [
-                _write(mail, message, outline.keys, name)
-                for mail, name in zip(outline.mails, _names(message), strict=True)
+                _write(mail, message, outline.keys, own)
+                for mail, own in self._copies(outline.mails, message)
             ]
         except Refusal as error:
             raise InvalidRequest((FieldError("", "invalid_content", error.reason),)) from error
@@ -96,6 +108,18 @@ class Writer:
         first = outline.mails[0]
         shared = shared_parts(first.attachments if isinstance(first, Draft) else ())
         return Letter(message, tuple(without_parts(copy, shared) for copy in copies), shared)
+
+    def _copies(
+        self, written: tuple[AnyDraft, ...], message: Message
+    ) -> Iterator[tuple[AnyDraft, _Own]]:
+        """Yield what each copy is made from: one mail for all of them, or for each its own."""
+        unique = message.id.removeprefix("msg_")
+        copies = len(message.recipients) if message.is_merged else 1
+        is_common = len(written) < copies or not message.is_merged
+        for index in range(copies):
+            mail = written[0] if is_common else written[index]
+            name = unique if is_common else f"{unique}.{index}"
+            yield mail, _Own(name, self.links.url(mail, message, index))
 
     async def _keys(self, draft: AnyDraft, project: ProjectId) -> tuple[SigningKey, ...]:
         domain = draft.sender.address.domain
@@ -117,16 +141,7 @@ class Writer:
             )
 
 
-def _names(message: Message) -> Iterator[str]:
-    """Yield a name for each copy: unique, and the same whenever it is sent again."""
-    unique = message.id.removeprefix("msg_")
-    if not message.is_merged:
-        yield unique
-    else:
-        yield from (f"{unique}.{index}" for index in range(len(message.recipients)))
-
-
-def _write(draft: AnyDraft, message: Message, keys: tuple[SigningKey, ...], unique: str) -> bytes:
+def _write(draft: AnyDraft, message: Message, keys: tuple[SigningKey, ...], own: _Own) -> bytes:
     if isinstance(draft, RawDraft):
         return write_raw(draft, message, keys)
     content = Content(
@@ -138,11 +153,11 @@ def _write(draft: AnyDraft, message: Message, keys: tuple[SigningKey, ...], uniq
         text=draft.text,
         html=draft.html,
         attachments=draft.attachments,
-        headers=header_fields(draft),
+        headers=header_fields(draft, own.url),
         date=message.created_at,
         amp=draft.amp,
         invitation=draft.invitation,
         is_tls_optional=draft.options.tls is TlsWish.OPTIONAL,
-        message_id=f"{unique}@{draft.sender.address.domain}",
+        message_id=f"{own.name}@{draft.sender.address.domain}",
     )
-    return sign(compose(content, unique), keys, message.created_at)
+    return sign(compose(content, own.name), keys, message.created_at)

@@ -61,7 +61,8 @@ _GRAMMARS: Mapping[str, _Grammar] = MappingProxyType(
         ),
     }
 )
-_HTTPS = re.compile(r"<https:", re.IGNORECASE)
+# Plain HTTP to the machine itself is for development: nobody else can be meant by it.
+_HTTPS = re.compile(r"<https:|<http://(?:localhost|127\.0\.0\.1|\[::1\])[:/]", re.IGNORECASE)
 
 
 def remedy_for(name: str, value: str) -> str | None:

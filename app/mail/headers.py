@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from app.mail.characters import forbidden
-from app.mail.grammars import is_one_click, remedy_for
+from app.mail.grammars import ONE_CLICK, is_one_click, remedy_for
 from app.mail.refusal import Refusal
 
 MAX_NAME = 50
@@ -83,6 +83,12 @@ def check_one_click(headers: Mapping[str, str]) -> None:
         raise HeaderError(
             "The header List-Unsubscribe-Post needs List-Unsubscribe with exactly one https URL (RFC 8058 §3.1)."
         )
+
+
+def offers_one_click(headers: Mapping[str, str]) -> bool:
+    """Tell whether one POST unsubscribes (RFC 8058 §3.1). Names are in lower case."""
+    said = headers.get("list-unsubscribe-post", "").strip(" ").lower()
+    return said == ONE_CLICK.lower() and is_one_click(headers.get("list-unsubscribe", ""))
 
 
 def check_text(value: str) -> None:

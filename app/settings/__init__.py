@@ -18,6 +18,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from app.errors import ConfigurationError
 from app.networks import Network
 from app.settings.forms import Count, Group, HostName, Port, Rate, Seconds
+from app.settings.rootkeys import SecretSettings
+from app.settings.unsubscribing import UnsubscribeSettings
 
 
 class RedisSettings(Group):
@@ -331,7 +333,11 @@ class Settings(BaseSettings):
     """All settings of one process."""
 
     model_config = SettingsConfigDict(
-        env_prefix="PILLARBOX_", env_nested_delimiter="__", frozen=True, extra="forbid"
+        env_prefix="PILLARBOX_",
+        env_nested_delimiter="__",
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,
     )
 
     redis: RedisSettings = RedisSettings()
@@ -346,6 +352,8 @@ class Settings(BaseSettings):
     content: ContentSettings = ContentSettings()
     workshop: WorkshopSettings = WorkshopSettings()
     suppressions: SuppressionSettings = SuppressionSettings()
+    unsubscribe: UnsubscribeSettings = UnsubscribeSettings()
+    secrets: SecretSettings = SecretSettings()
     worker: WorkerSettings = WorkerSettings()
     retention: RetentionSettings = RetentionSettings()
     mailbox: MailboxSettings = MailboxSettings()
@@ -361,6 +369,11 @@ class Settings(BaseSettings):
             raise ValueError(
                 "dkim.required is true but dkim.directory is not set: name the folder of the keys "
                 "(`pillarbox dkim create` makes them), or set PILLARBOX_DKIM__REQUIRED=false"
+            )
+        if self.unsubscribe.base_url and not self.secrets.key:
+            raise ValueError(
+                "unsubscribe.base_url is set but secrets.key is not: set PILLARBOX_SECRETS__KEY "
+                "(`pillarbox secrets create` prints one)"
             )
         return self
 

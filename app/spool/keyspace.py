@@ -15,7 +15,8 @@ due:<lane>                  zset   `<message>/<i>`, in lanes of reports `<messag
 lane:<lane>                 hash   reserved drains and until when, `not_before`, `failures`,  when nothing is due
                                    the site that invited it
 drains:<lane>               set    the drains that work on it                                 when empty
-parcels:<lane>              hash   `<message>/<n>` -> sequence, tries and event               when settled
+parcels:<lane>              hash   `<message>/<n>` -> sequence, tries and event; with the     when settled
+                                   event's id for <n>, and 0, where its message is gone
 report:<member>             hash   `m` message, `head` its header (`head<i>` that of a copy   when reported, or
                                    for one recipient), `r<i>` states to report;
                                    for `tls/<day>/<domain>`: handshakes -> how often          after three days

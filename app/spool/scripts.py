@@ -67,6 +67,7 @@ class Scripts:
     overdue: Script
     hasten: Script
     suppress: Script
+    unsubscribe: Script
     release: Script
     load_policy: Script
     keep_policy: Script
@@ -100,6 +101,8 @@ class Scripts:
             overdue=script("overdue"),
             hasten=script("hasten"),
             suppress=script("suppress", flags=""),
+            # A person's wish is small, and holds even when Redis is full.
+            unsubscribe=script("unsubscribe"),
             release=script("release"),
             load_policy=script("load_policy"),
             keep_policy=script("keep_policy"),

@@ -17,6 +17,7 @@ from typer.testing import CliRunner, Result
 from app.cli import cli
 from app.identity.keys.keyfolder import KeyFolder
 from app.mail.dkim import Algorithm, public_record
+from app.settings import read_settings
 
 ROOT = Path(__file__).parents[2]
 
@@ -47,7 +48,7 @@ def test_the_version_is_printed() -> None:
 
 
 def test_without_arguments_it_explains_itself() -> None:
-    for command in ("api", "worker", "dev", "keys", "dkim"):
+    for command in ("api", "worker", "dev", "keys", "dkim", "secrets"):
         assert command in pillarbox().output
 
 
@@ -75,6 +76,41 @@ def test_a_project_that_cannot_be_is_explained(valkey_url: str) -> None:
     made = pillarbox("keys", "create", "--project", "No Such\n", **settings)
     assert made.exit_code == 1
     assert "a-z" in made.output
+
+
+@pytest.mark.parametrize(
+    ("environment", "told"),
+    [
+        ({"PILLARBOX_SECRETS__KEY": "hunter2" * 3}, "32 random bytes"),
+        ({"PILLARBOX_SECRETS__KEY": "5f" * 31}, "32 random bytes"),
+        ({"PILLARBOX_UNSUBSCRIBE__BASE_URL": "https://mail.example"}, "secrets.key is not"),
+        ({"PILLARBOX_UNSUBSCRIBE__BASE_URL": "http://mail.example"}, "no public URL"),
+        ({"PILLARBOX_UNSUBSCRIBE__BASE_URL": "https://a@mail.example"}, "no public URL"),
+        ({"PILLARBOX_UNSUBSCRIBE__BASE_URL": "https://mail.example/?x"}, "no public URL"),
+    ],
+)
+def test_a_secret_and_a_url_for_links_are_checked_at_the_start(
+    environment: dict[str, str], told: str
+) -> None:
+    ended = process("api", PILLARBOX_DKIM__REQUIRED="false", **environment)
+    assert ended.returncode == 2
+    assert told in ended.stderr
+    assert ended.stderr.count("\n") == 1
+    assert "hunter2" not in ended.stderr
+
+
+def test_a_printed_secret_is_a_new_one_and_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = (pillarbox("secrets", "create").output.strip() for _ in range(2))
+    assert one != other
+    monkeypatch.setenv("PILLARBOX_DKIM__REQUIRED", "false")
+    monkeypatch.setenv("PILLARBOX_SECRETS__KEY", one)
+    monkeypatch.setenv("PILLARBOX_SECRETS__FORMER_KEYS", f'["{other}", "{"5f" * 32}"]')
+    settings = read_settings()
+    keys = settings.secrets.derived("a purpose")
+    assert len(set(keys)) == 3
+    assert {len(key) for key in keys} == {32}
+    assert settings.secrets.derived("another purpose")[0] not in keys
+    assert one not in repr(settings)
 
 
 def test_an_absent_store_is_explained() -> None:

@@ -189,7 +189,8 @@ def test_the_printed_addresses_answer(dev: Dev) -> None:
 
 def test_what_is_private_is_private(dev: Dev) -> None:
     assert dev.data.stat().st_mode & 0o077 == 0
-    assert (dev.data / "key").stat().st_mode & 0o077 == 0
+    for name in ("key", "secret"):
+        assert (dev.data / name).stat().st_mode & 0o077 == 0
     assert (dev.data / ".gitignore").read_text() == "*\n"
 
 

@@ -185,7 +185,12 @@ async def test_nobody_learns_of_bcc_in_any_form(tmp_path: Path, dns: DnsServer) 
     async with SmtpServer() as server, signing(tmp_path, dns, server) as (pillarbox, _):
         sent = [
             await pillarbox.send(
-                *to, bcc=bcc, calendar={"content": CALENDAR}, stream=stream, html="<p>"
+                *to,
+                bcc=bcc,
+                calendar={"content": CALENDAR},
+                stream=stream,
+                html="<p>",
+                list_unsubscribe={"url": "https://example.com/u"},
             )
             for bcc in forms
             for to in ((), ("ann@example.org",))

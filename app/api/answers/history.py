@@ -65,8 +65,9 @@ class EventData(AnswerModel):
     message_id: str
     recipient_id: str
     address: str
-    sequence: int = Field(
-        description="The place in the history of the message: from 1, without gaps."
+    sequence: int | None = Field(
+        description="The place in the history of the message: from 1, without gaps. Null, without tags and "
+        "metadata, in `message.unsubscribed` of a message that is kept no more."
     )
     tags: list[str]
     metadata: dict[str, str]

@@ -17,11 +17,13 @@ from app.api.body import parse_json
 from app.api.fields import MAX_LIST, AddressText
 from app.api.pointers import pointer
 from app.api.sending.options import OptionsForm
+from app.api.sending.unsubscribing import missing_one_click
 from app.errors import FieldError, InvalidRequest, PillarboxError
 from app.letters.drafts import RawDraft
+from app.letters.unsubscribe import FIELD, POST_FIELD
 from app.mail.finished.faults import MailError
 from app.mail.finished.reading import FinishedMail, read_mail
-from app.messages import TlsWish
+from app.messages import Stream, TlsWish
 from app.settings import Settings
 
 _ADDRESSES = frozenset({"mail_from", "rcpt_to", "report_to"})
@@ -52,7 +54,7 @@ class EnvelopeForm(OptionsForm):
                 FieldError(pointer(each.place), each.code, each.reason) for each in error.faults
             ]
             raise InvalidRequest((*refused, *faults)) from error
-        refused += self._refused_together(mail)
+        refused += self._refused_together(mail, settings)
         if refused:
             raise InvalidRequest(tuple(refused))
         return RawDraft(
@@ -69,7 +71,11 @@ class EnvelopeForm(OptionsForm):
             detail = f"{found} recipients; a message may have {most}: send several messages"
             yield FieldError("/rcpt_to", "too_many_recipients", detail)
 
-    def _refused_together(self, mail: FinishedMail) -> Iterator[FieldError]:
+    def _refused_together(self, mail: FinishedMail, settings: Settings) -> Iterator[FieldError]:
+        is_required = self.stream is Stream.BULK and settings.unsubscribe.required_for_bulk
+        if is_required and not mail.is_one_click:
+            remedy = f"write {FIELD} with one https:// URL, and {POST_FIELD}"
+            yield missing_one_click(f"/header/{FIELD.lower()}", remedy)
         if mail.is_tls_optional and self.tls is not TlsWish.OPTIONAL:
             detail = (
                 "the mail says TLS-Required: No: set tls to optional too, or leave the field out"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 
 from pydantic import ConfigDict
@@ -14,6 +15,11 @@ from app.api.sending.content import ContentForm, read_attachments
 from app.api.sending.merging import MergeForm, by_address, read_recipients_data
 from app.api.sending.options import OptionsForm
 from app.api.sending.templates import chosen
+from app.api.sending.unsubscribing import (
+    UnsubscribeForm,
+    refused_unsubscribe,
+    refused_without_one_click,
+)
 from app.errors import FieldError, InvalidRequest
 from app.letters.drafts import Draft
 from app.letters.values import pack
@@ -21,7 +27,7 @@ from app.mail.mime.content import Attachment
 from app.settings import Settings
 
 
-class MessageRequest(OptionsForm, MergeForm, ContentForm):
+class MessageRequest(OptionsForm, UnsubscribeForm, MergeForm, ContentForm):
     """A message to send, to at least one recipient in `to`, `cc` or `bcc`, with `text`, `html` or both, or with
     a `template`."""
 
@@ -49,6 +55,7 @@ class MessageRequest(OptionsForm, MergeForm, ContentForm):
         read = [*attachments, invitation, *data]
         refused = [item for item in read if isinstance(item, FieldError)]
         refused += [*self.refused_content(settings), *self.refused_options(now, settings)]
+        refused += self._refused_unsubscribe(settings)
         if refused or isinstance(invitation, FieldError):
             raise InvalidRequest(tuple(refused))
         return Draft(
@@ -66,7 +73,13 @@ class MessageRequest(OptionsForm, MergeForm, ContentForm):
             thread=self.thread(),
             headers=tuple((self.headers or {}).items()),
             template=chosen(self.template),
+            unsubscribe=self.unsubscribe(),
             variables=None if self.variables is None else pack(self.variables),
             recipients_data=by_address(data) if self.recipients_data is not None else None,
             options=self.to_options(now),
         )
+
+    def _refused_unsubscribe(self, settings: Settings) -> Iterator[FieldError]:
+        wanted, headers = self.list_unsubscribe, self.headers or {}
+        yield from refused_unsubscribe(wanted, headers, settings)
+        yield from refused_without_one_click(self.stream, wanted, headers, settings)

@@ -16,7 +16,7 @@ from app.mail.characters import blanked
 from app.mail.finished.faults import Fault, MailError
 from app.mail.finished.fields import MAX_HEADER_BYTES, HeaderField, split_fields
 from app.mail.finished.lines import MAX_LINE, canonical, long_line
-from app.mail.headers import HeaderError, check_message_id, is_structured
+from app.mail.headers import HeaderError, check_message_id, is_structured, offers_one_click
 from app.mail.words import decode_words
 
 MAX_SUBJECT = 998
@@ -68,6 +68,7 @@ class FinishedMail:
     cc: frozenset[str]
     names: frozenset[str]
     is_tls_optional: bool
+    is_one_click: bool
     head: bytes = field(repr=False)
     body: bytes = field(repr=False)
 
@@ -90,6 +91,7 @@ def read_mail(raw: bytes) -> FinishedMail:
         cc=_addresses(_value(kept, "cc")),
         names=frozenset(each.key for each in kept),
         is_tls_optional=_value(kept, "tls-required").lower() == "no",
+        is_one_click=offers_one_click({each.key: each.value for each in kept}),
         head=b"".join([each.octets + b"\r\n" for each in kept]),
         body=body if body.endswith(b"\r\n") or not body else body + b"\r\n",
     )

@@ -145,12 +145,10 @@ local function proceed(lane, drain, go_on, wakes, now)
   return { 'settled', wakes, false }
 end
 
--- Store one fact in the history of its message and hand it to every endpoint that wants its kind ('': to none).
+-- Hand one fact to every endpoint that wants its kind, as a parcel of that name.
 -- Adds to `wakes` the lanes whose alarm should ring.
-local function publish(project, message, kind, event, now, wakes)
-  local sequence = call('HINCRBY', K.message .. message, 'seq', 1)
-  call('HSET', K.message .. message, 'e' .. sequence, event)
-  local endpoints = kind == '' and {} or call('HGETALL', K.endpoints .. project)
+local function tell(project, kind, member, sequence, event, now, wakes)
+  local endpoints = call('HGETALL', K.endpoints .. project)
   for i = 1, #endpoints, 2 do
     local wanted = endpoints[i + 1]
     if wanted == '*' or string.find(wanted, ' ' .. kind .. ' ', 1, true) then
@@ -158,7 +156,6 @@ local function publish(project, message, kind, event, now, wakes)
       if call('ZCARD', K.due .. lane) >= POLICY.max_waiting then
         call('HINCRBY', K.dropped .. project, endpoints[i], 1)
       else
-        local member = message .. '/' .. sequence
         call('HSET', K.parcels .. lane, member, sequence .. ' 0 ' .. event)
         call('ZADD', K.due .. lane, now, member)
         schedule(lane)
@@ -166,4 +163,11 @@ local function publish(project, message, kind, event, now, wakes)
       end
     end
   end
+end
+
+-- Store one fact in the history of its message and hand it to every endpoint that wants its kind ('': to none).
+local function publish(project, message, kind, event, now, wakes)
+  local sequence = call('HINCRBY', K.message .. message, 'seq', 1)
+  call('HSET', K.message .. message, 'e' .. sequence, event)
+  if kind ~= '' then tell(project, kind, message .. '/' .. sequence, sequence, event, now, wakes) end
 end

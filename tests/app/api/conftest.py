@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 import uvicorn
 from fastapi import FastAPI
+from pydantic import SecretStr
 
 from app.main import create_app
 from app.projects.keys import create_key
@@ -23,6 +24,8 @@ from app.settings import (
     TemplateSettings,
     WebhookSettings,
 )
+from app.settings.rootkeys import SecretSettings
+from app.settings.unsubscribing import UnsubscribeSettings
 from app.spool.client import Redis
 from tests.app.api.client import Client
 
@@ -38,6 +41,8 @@ def settings(valkey_url: str) -> Settings:
             max_templates=3, max_versions=3, cache=timedelta(milliseconds=1)
         ),
         dkim=DkimSettings(required=False),
+        secrets=SecretSettings(key=SecretStr("5f" * 32)),
+        unsubscribe=UnsubscribeSettings(base_url="https://mail.shop.example/pillarbox/"),
     )
 
 

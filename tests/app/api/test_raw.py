@@ -15,6 +15,8 @@ from tests.app.api.client import Answer, Client
 
 MAIL = (
     b"From: Shop <hello@shop.example>\r\nTo: Ada <ada@example.com>\r\nCc: grace@example.org\r\n"
+    b"List-Unsubscribe: <https://shop.example/u/1815>\r\n"
+    b"List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"
     b"Bcc: secret@example.net\r\nSubject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\n\r\nGood morning.\r\n"
 )
 FORM = {"Content-Type": "message/rfc822"}

@@ -226,7 +226,12 @@ async def test_message_is_of_the_stream_and_of_the_caution_that_it_asks_for(clie
     for fields, kept in (
         ({}, ("transactional", "retry", "opportunistic")),
         (
-            {"stream": "bulk", "on_unknown": "hold", "tls": "verified"},
+            {
+                "stream": "bulk",
+                "on_unknown": "hold",
+                "tls": "verified",
+                "list_unsubscribe": {"url": "https://shop.example/u/1815"},
+            },
             ("bulk", "hold", "verified"),
         ),
         ({"tls": "require"}, ("transactional", "retry", "require")),
