@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from app.messages import Stream
-from app.settings import DeliverySettings, DkimSettings, RedisSettings, Settings
+from app.settings import DkimSettings, RedisSettings, Settings
+from app.settings.delivering import DeliverySettings
 from app.spool.client import Redis
 from app.spool.work.claims import MailLane
 from tests.fakes.letters import PROJECT

@@ -14,7 +14,8 @@ from standardwebhooks.webhooks import Webhook
 
 from app.ids import EndpointId
 from app.projects.endpoints import Endpoint
-from app.settings import DnsSettings, WebhookSettings
+from app.settings import WebhookSettings
+from app.settings.delivering import DnsSettings
 from app.spool.work.claims import Parcel
 from tests.fakes.dns import DnsServer, Trouble
 from tests.fakes.letters import Letter, queued

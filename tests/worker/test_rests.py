@@ -11,7 +11,8 @@ from app.events import Category, Peer
 from app.ids import new_drain_id
 from app.mail.reply import parse_reply
 from app.messages import Stream
-from app.settings import DeliverySettings, DkimSettings, RedisSettings, Settings
+from app.settings import DkimSettings, RedisSettings, Settings
+from app.settings.delivering import DeliverySettings
 from app.spool.client import Redis
 from app.spool.scripts import Scripts
 from app.spool.store import Store

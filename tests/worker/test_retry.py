@@ -5,7 +5,7 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.settings import DeliverySettings
+from app.settings.delivering import DeliverySettings
 from worker.retry import spread, wait_after
 
 SCHEDULE = tuple(timedelta(minutes=m) for m in (1, 5, 15))

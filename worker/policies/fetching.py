@@ -10,7 +10,7 @@ from http import HTTPStatus
 import aiohttp
 
 from app.networks import Network
-from app.settings import TlsSettings
+from app.settings.delivering import TlsSettings
 from worker.connector import OwnNames, guarded_sockets, http_session, verifying_context
 from worker.outcomes.handshake import TlsFailure
 from worker.policies.mtasts import MOST_BYTES, PolicyError

@@ -14,7 +14,7 @@ from typing import assert_never
 
 from app.events import Category
 from app.networks import is_allowed, is_ipv6
-from app.settings import DeliverySettings
+from app.settings.delivering import DeliverySettings
 from worker.outcomes.outcome import Outcome, Verdict
 from worker.routing.answers import Answer, Exchanger, Failed, Found, NoData, NoSuchName
 from worker.routing.hosts import Host, Route

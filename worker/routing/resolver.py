@@ -32,7 +32,7 @@ import dns.resolver
 import dns.rrset
 
 from app.errors import ConfigurationError
-from app.settings import DnsSettings
+from app.settings.delivering import DnsSettings
 from worker.routing.answers import Answer, Exchanger, Failed, Found, NoData, NoSuchName, Tlsa
 from worker.routing.memory import Memory
 

@@ -12,7 +12,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
 
-from app.settings import DeliverySettings
+from app.settings.delivering import DeliverySettings
 from app.settings.forms import Count, Rate, Seconds
 from app.spool.work.lanes import Site
 from worker.sites.tables import check, naming, parse_tables, read_text

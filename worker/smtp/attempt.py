@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from app.events import Category, Line, Peer
-from app.settings import DeliverySettings
+from app.settings.delivering import DeliverySettings
 from worker.outcomes.handshake import Handshake
 from worker.outcomes.outcome import Outcome, Verdict
 from worker.routing.hosts import Host

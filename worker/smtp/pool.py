@@ -6,7 +6,7 @@ import asyncio
 from collections import defaultdict
 from types import TracebackType
 
-from app.settings import DeliverySettings
+from app.settings.delivering import DeliverySettings
 from worker.policies.policy import Policy
 from worker.routing.hosts import Host
 from worker.sites.profiles import Sites

@@ -16,7 +16,7 @@ from ipaddress import ip_address
 from app.events import Category, Peer
 from app.mail.reply import Reply
 from app.networks import family_of
-from app.settings import DeliverySettings
+from app.settings.delivering import DeliverySettings
 from worker.outcomes.handshake import Handshake
 from worker.policies.handshakes import barred, is_told, opened, refused, without_tls
 from worker.policies.policy import Proof

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from app.settings import SmtpTimeouts
+from app.settings.delivering import SmtpTimeouts
 
 
 @dataclass(frozen=True, slots=True)

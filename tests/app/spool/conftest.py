@@ -8,7 +8,8 @@ from datetime import timedelta
 
 import pytest
 
-from app.settings import DeliverySettings, DkimSettings, RedisSettings, Settings, WebhookSettings
+from app.settings import DkimSettings, RedisSettings, Settings, WebhookSettings
+from app.settings.delivering import DeliverySettings
 from app.spool.client import Redis
 from app.spool.scripts import Scripts
 from app.spool.store import Store

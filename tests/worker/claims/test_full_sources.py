@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 from app.ids import DrainId
 from app.messages import RecipientState, Status, Stream
-from app.settings import DeliverySettings, DkimSettings, DnsSettings, RedisSettings, Settings
+from app.settings import DkimSettings, RedisSettings, Settings
+from app.settings.delivering import DeliverySettings, DnsSettings
 from app.spool.client import Redis
 from app.spool.work.claims import MailClaim, MailLane
 from tests.fakes.dns import DnsServer

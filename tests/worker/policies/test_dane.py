@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import load_pem_x509_certificate
 
 from app.processes.ports import free_port
-from app.settings import DnsSettings
+from app.settings.delivering import DnsSettings
 from tests.fakes.dns import DnsServer, Trouble
 from tests.fakes.signedzone import SignedZones, why_not
 from worker.policies.dane import dane_of, is_signed, usable

@@ -11,7 +11,7 @@ import pytest
 import trustme
 
 from app.networks import Network
-from app.settings import DnsSettings, TlsSettings
+from app.settings.delivering import DnsSettings, TlsSettings
 from tests.fakes.dns import DnsServer
 from tests.fakes.policyhost import ENFORCED, PolicyHost
 from worker.outcomes.handshake import TlsFailure

@@ -12,7 +12,8 @@ from ipaddress import ip_network
 import pytest
 
 from app.errors import SpoolError
-from app.settings import DkimSettings, DnsSettings, RedisSettings, Settings, TlsSettings
+from app.settings import DkimSettings, RedisSettings, Settings
+from app.settings.delivering import DnsSettings, TlsSettings
 from app.spool.client import Redis
 from app.spool.replies import as_int, as_text
 from app.spool.scripts import Scripts

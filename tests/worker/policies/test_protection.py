@@ -13,14 +13,8 @@ import pytest
 from app.errors import SpoolError
 from app.events import TlsPolicy
 from app.messages import TlsWish
-from app.settings import (
-    DeliverySettings,
-    DkimSettings,
-    DnsSettings,
-    RedisSettings,
-    Settings,
-    TlsSettings,
-)
+from app.settings import DkimSettings, RedisSettings, Settings
+from app.settings.delivering import DeliverySettings, DnsSettings, TlsSettings
 from app.spool.client import Redis
 from app.spool.scripts import Scripts
 from app.spool.work.policies import PolicyShelf

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
-from app.settings import DnsSettings, TlsSettings
+from app.settings.delivering import DnsSettings, TlsSettings
 from app.spool.client import Redis
 from app.spool.scripts import Scripts
 from app.spool.work.policies import PolicyShelf

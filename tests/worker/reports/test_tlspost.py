@@ -20,7 +20,8 @@ from app.mail.address import Address
 from app.mail.dkim import Algorithm, generate_pem, load_key, public_record
 from app.messages import Message, Stream, TlsWish
 from app.networks import Network
-from app.settings import DeliverySettings, ReportSettings, Settings, TlsSettings, WebhookSettings
+from app.settings import ReportSettings, Settings, WebhookSettings
+from app.settings.delivering import DeliverySettings, TlsSettings
 from app.spool.codec import MESSAGE
 from app.spool.replies import as_bytes, as_list
 from app.spool.work.claims import MailClaim, MailLane

@@ -22,7 +22,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from app.settings import DeliverySettings, DnsSettings
+from app.settings.delivering import DeliverySettings, DnsSettings
 from tests.fakes.dns import DnsServer
 from worker.outcomes.outcome import Outcome, Verdict
 from worker.routing.answers import Failed, Found, NoData, NoSuchName

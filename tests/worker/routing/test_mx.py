@@ -10,7 +10,7 @@ from random import Random
 import pytest
 
 from app.events import Category
-from app.settings import DeliverySettings, DnsSettings
+from app.settings.delivering import DeliverySettings, DnsSettings
 from tests.fakes.dns import DnsServer, Trouble
 from worker.outcomes.outcome import Outcome, Verdict
 from worker.routing.hosts import Host, Route

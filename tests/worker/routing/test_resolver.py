@@ -11,7 +11,7 @@ import pytest
 from dnslib import RCODE, DNSRecord  # type: ignore[import-untyped]  # it ships no types
 
 from app.errors import ConfigurationError
-from app.settings import DnsSettings
+from app.settings.delivering import DnsSettings
 from tests.fakes.dns import DnsServer, Trouble
 from worker.routing.answers import (
     Answer,

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from app.errors import ConfigurationError
-from app.settings import DeliverySettings
+from app.settings.delivering import DeliverySettings
 from worker.sites.profiles import Sites, parse_profiles, read_profiles
 
 DEFAULTS = DeliverySettings(

@@ -8,7 +8,7 @@ from datetime import timedelta
 from importlib.resources import files
 from pathlib import Path
 
-from app.settings import DeliverySettings
+from app.settings.delivering import DeliverySettings
 from worker.sites.profiles import Profile, parse_profiles
 
 _PAGE = Path(__file__).parents[3] / "docs" / "sites.md"

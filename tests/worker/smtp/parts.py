@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from app.settings import DeliverySettings, SmtpTimeouts
+from app.settings.delivering import DeliverySettings, SmtpTimeouts
 from tests.fakes.smtp import SmtpServer
 from worker.outcomes.outcome import Outcome
 from worker.routing.hosts import Host

@@ -11,7 +11,7 @@ from datetime import timedelta
 from functools import partial
 
 from app.events import Category
-from app.settings import SmtpTimeouts
+from app.settings.delivering import SmtpTimeouts
 from tests.fakes.smtp import Action, Connection, SmtpServer, hold
 from tests.worker.smtp.parts import SOON, client, envelope, settings
 from worker.outcomes.outcome import Outcome, Verdict

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from app.events import Category
 from app.mail.reply import parse_reply
-from app.settings import DeliverySettings
+from app.settings.delivering import DeliverySettings
 from tests.fakes.smtp import (
     Action,
     Connection,
