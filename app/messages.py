@@ -130,7 +130,8 @@ class Message:
     when some are still under way at `late_at`. A report names the message that it is about in `reports_on`; no
     endpoint is told of what becomes of reports. `is_merged` says that each recipient gets a copy of its own, and
     no report tells one of another. `size_bytes` is the size of the largest copy. `other_author` is the address in
-    From where the return path is another one.
+    From where `mail_from` is another one. `return_paths` stand in for `mail_from` in the envelope, one for each
+    recipient, in their order; there are none where it is used itself.
     """
 
     id: MessageId
@@ -151,6 +152,7 @@ class Message:
     reports_on: MessageId | None = None
     is_merged: bool = False
     other_author: str = ""
+    return_paths: tuple[str, ...] = ()
 
     @property
     def author(self) -> str:
@@ -161,6 +163,15 @@ class Message:
     def is_reported(self) -> bool:
         """Tell whether its failures are reported by mail; never where its return path is null (RFC 3461 §5.2)."""
         return bool(self.report_to and self.mail_from)
+
+    @property
+    def goes_one_by_one(self) -> bool:
+        """Tell whether recipients that get the same bytes need a transaction each: it has but one return path."""
+        return len(self.return_paths) > 1 and not self.is_merged
+
+    def return_path(self, index: int) -> str:
+        """Return what MAIL FROM names for the recipient at `index`; empty for the null return path."""
+        return self.return_paths[index] if self.return_paths else self.mail_from
 
     def recipient_id(self, index: int) -> RecipientId:
         """Return the id of the recipient at `index`."""

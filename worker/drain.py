@@ -82,7 +82,7 @@ async def _try(claim: MailClaim, lease: Lease, resources: Resources) -> Attempte
     if isinstance(share, tuple):
         return _untried(share, resources)
     message = claim.message
-    envelope = Envelope(message.mail_from, share.addresses(claim), claim.raw, message.id)
+    envelope = Envelope(share.return_path(claim), share.addresses(claim), claim.raw, message.id)
     guard = guard_of(claim, lease, resources.lanes)
     attempted = await resources.carrier.carry(share.hosts, envelope, guard, share.source)
     if message.project != INSTALLATION:

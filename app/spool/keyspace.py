@@ -6,7 +6,8 @@ message:<message>           hash   `m` message, `raw` bytes or `raw<i>` of each 
                                    counters `open`, `seq`, `tries`, `r<i>` recipient states,  last outcome; bytes
                                    `t<i>` addresses in normal form, where lists of suppressed with their outcome
                                    ones hold, `e<n>` events, `a<n>` tries, the parts that
-                                   are `shared`
+                                   are `shared`, `single` where recipients of the same bytes
+                                   are claimed one by one
 shared:<project>:<digest>   hash   `octets` of a part that several messages have, and each    with the last of
                                    of these by its id                                         them
 idempotency:<project>:<key> hash   fingerprint of the payload, and the receipt                its own retention

@@ -165,6 +165,7 @@ class Store:
             self._retention_s,
             int(message.is_reported),
             " ".join(part.name for part in letter.shared),
+            int(message.goes_one_by_one),
         ]
 
     async def first_receipt(

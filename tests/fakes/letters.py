@@ -23,6 +23,7 @@ class Letter:
     stream: Stream = Stream.TRANSACTIONAL
     content: bytes = b"Subject: hello\r\n\r\nhello\r\n"
     is_merged: bool = False
+    has_paths: bool = False
     lives: timedelta = timedelta(hours=1)
     created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
@@ -41,7 +42,14 @@ class Letter:
             expires_at=self.created_at + self.lives,
             size_bytes=max(map(len, self.copies)),
             is_merged=self.is_merged,
+            return_paths=self.paths,
         )
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The return paths of its recipients, where they have their own."""
+        places = range(len(self.to)) if self.has_paths else ()
+        return tuple(f"path{place}@bounces.example.com" for place in places)
 
     @property
     def copies(self) -> tuple[bytes, ...]:

@@ -59,6 +59,10 @@ class Share:
         indexes = (claim.indexes[place] for place in self.places)
         return tuple(claim.message.recipients[index].address for index in indexes)
 
+    def return_path(self, claim: MailClaim) -> str:
+        """Return the return path of those that go; recipients whose paths differ are never claimed together."""
+        return claim.message.return_path(claim.indexes[self.places[0]])
+
     def completed(self, attempted: Attempted, claim: MailClaim) -> Attempted:
         """Return an outcome for each recipient of the claim, with what was said of the source told apart."""
         if self.source is None:

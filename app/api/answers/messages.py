@@ -68,6 +68,10 @@ class RecipientOut(AcceptedRecipient):
     next_attempt_at: Time | None = Field(
         description="When it is tried next; null when nothing is left to do."
     )
+    return_path: str = Field(
+        description="What MAIL FROM names for this recipient: where its bounces go. "
+        "Empty for a delivery report, which has none."
+    )
     last: DeliveryOut | None = Field(description="How the last try went.")
 
     @classmethod
@@ -82,6 +86,7 @@ class RecipientOut(AcceptedRecipient):
             status=state.status,
             attempts=state.attempts,
             next_attempt_at=state.due_at,
+            return_path=message.return_path(index),
             last=DeliveryOut.of(state.last),
         )
 
@@ -95,8 +100,8 @@ class MessageOut(AnswerModel):
         description="The author's address; empty for a delivery report.",
     )
     mail_from: str = Field(
-        description="The return path: the author's address too, but where a finished mail came with another. "
-        "Empty for a delivery report, which has none."
+        description="The return path of recipients that have none of their own: the author's address, "
+        "but where a finished mail came with another. Empty for a delivery report, which has none."
     )
     subject: str
     tags: list[str]

@@ -2,9 +2,10 @@
 -- idempotency record. ARGV: project, message id, idempotency key ('' for none), fingerprint, seconds to remember it,
 -- receipt, message, bytes ('' where each recipient has its own), end of its time (ms), when it is reported as late (ms,
 -- '' for never), type of its first events ('' where no endpoint is told), seconds to keep a message that nobody is sent,
--- whether failures are reported by mail ('1'), names of the parts that it shares ('' for none), then for each recipient:
--- lane ('' where it is known to be suppressed), state, event, bytes of its own ('' where there is one copy for all), the
--- normal form of its address ('' where no list holds).
+-- whether failures are reported by mail ('1'), names of the parts that it shares ('' for none), whether recipients of
+-- the same bytes are claimed one by one ('1'), then for each recipient: lane ('' where it is known to be suppressed),
+-- state, event, bytes of its own ('' where there is one copy for all), the normal form of its address ('' where no list
+-- holds).
 -- Returns 'accepted' and the lanes to wake; 'replayed' and the first receipt; 'conflict'; or, with nothing kept,
 -- 'suppressed' and for each recipient why it is, or false: it has to be said of those that they are; or 'unshared': a
 -- part is not there.
@@ -21,7 +22,7 @@ if key ~= '' then
   if known[1] then return { 'conflict' } end
 end
 
-local FIRST, EACH = 15, 5 -- where the recipients begin, and how many values each has
+local FIRST, EACH = 16, 5 -- where the recipients begin, and how many values each has
 
 -- Why each recipient is suppressed that was not known to be; nil where none is.
 local function newly_suppressed()
@@ -66,6 +67,7 @@ fields[#fields + 1] = 'open'
 fields[#fields + 1] = open
 call('HSET', message, unpack(fields))
 if ARGV[14] ~= '' then call('HSET', message, 'shared', ARGV[14]) end
+if ARGV[15] == '1' then call('HSET', message, 'single', '') end
 call('ZADD', K.expiries, ARGV[9], id)
 if ARGV[10] ~= '' and open > 0 then watch(project, id, ARGV[10]) end
 if key ~= '' then

@@ -17,7 +17,7 @@ end
 
 -- What a worker needs of the members it holds; nil where their message is gone. `with_bytes` adds the bytes on the
 -- wire. Of mail: the message, its bytes, the state of each member, and then why each is suppressed, or false. Where a
--- recipient has bytes of its own it shares them with nobody, and all but the first are taken out of `members`.
+-- recipient has bytes or a return path of its own it goes with nobody, and all but the first are taken out of `members`.
 local function load_members(lane, members, with_bytes)
   if kind_of(lane) == 'report' then return load_report(members[1]) end
   if kind_of(lane) == 'endpoint' then
@@ -30,8 +30,9 @@ local function load_members(lane, members, with_bytes)
   local id = message_of(members[1])
   local values = call('HMGET', K.message .. id, unpack(fields))
   if not values[1] then return nil end
-  if not values[2] then
-    local copy = call('HGET', K.message .. id, 'raw' .. index_of(members[1]))
+  local copy = values[2]
+  if not copy or members[2] and call('HEXISTS', K.message .. id, 'single') == 1 then
+    copy = copy or call('HGET', K.message .. id, 'raw' .. index_of(members[1]))
     values, addresses = { values[1], copy, values[3], values[addresses] }, 4
     for i = #members, 2, -1 do members[i] = nil end
   end

@@ -55,10 +55,14 @@ class SettleMachine(SpoolMachine):
         self.busy: list[MailClaim] = []
         self.zombies: list[MailClaim] = []
 
-    @rule(to=st.lists(st.sampled_from(DOMAINS), min_size=1, max_size=4), is_merged=st.booleans())
-    def mail_comes(self, to: list[str], is_merged: bool) -> None:
+    @rule(
+        to=st.lists(st.sampled_from(DOMAINS), min_size=1, max_size=4),
+        is_merged=st.booleans(),
+        has_paths=st.booleans(),
+    )
+    def mail_comes(self, to: list[str], is_merged: bool, has_paths: bool) -> None:
         addresses = tuple(f"user{n}@{domain}" for n, domain in enumerate(to))
-        letter = Letter(to=addresses, is_merged=is_merged)
+        letter = Letter(to=addresses, is_merged=is_merged, has_paths=has_paths)
         message, _ = self.do(keep(self.spool.store, letter))
         self.facts |= {(message.id, index): [] for index in range(len(to))}
         self.letters[message.id] = letter
@@ -158,10 +162,11 @@ class SettleMachine(SpoolMachine):
         super().teardown()
 
     def begins_with(self, held: MailClaim) -> None:
-        """Carry a claim: its recipients are the ones that its bytes are for."""
+        """Carry a claim: its recipients are the ones that its bytes are for, and have one return path."""
         letter = self.letters[held.message.id]
         expected = letter.copies if letter.is_merged else letter.copies * len(letter.to)
         assert {expected[index] for index in held.indexes} == {held.raw}
+        assert len({held.message.return_path(index) for index in held.indexes}) == 1
         self.busy.append(held)
 
     def settle(self, held: MailClaim, fates: list[Status | None], goes_on: bool) -> Settled:
