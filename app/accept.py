@@ -20,6 +20,7 @@ from app.errors import (
     SpoolError,
     TooLarge,
 )
+from app.identity.returnpath import NO_PATHS, Place, ReturnPaths
 from app.ids import new_message_id
 from app.letters.drafts import AnyDraft, Draft
 from app.letters.library import Library
@@ -44,6 +45,7 @@ class Acceptor:
     library: Library
     writer: Writer
     settings: Settings
+    return_paths: ReturnPaths = NO_PATHS
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     merges: asyncio.Semaphore = field(
         default_factory=lambda: asyncio.Semaphore(_MERGES_AT_A_TIME), repr=False
@@ -60,7 +62,7 @@ class Acceptor:
         if isinstance(draft, Draft):
             draft = await self.library.applied(draft, caller.project)
         async with self._turn(draft):
-            letter = await self.writer.write(draft, self._message(draft, caller))
+            letter = await self.writer.write(draft, await self._message(draft, caller))
             kept = await self.store.keep(letter, idempotency)
         self.alarm.ring_soon(kept.wakes)
         return kept.receipt
@@ -100,7 +102,7 @@ class Acceptor:
         try:
             if isinstance(draft, Draft):
                 draft = await self.library.applied(draft, caller.project)
-            return await self.writer.outline(draft, self._message(draft, caller))
+            return await self.writer.outline(draft, await self._message(draft, caller))
         except (InvalidRequest, TooLarge, SpoolError) as error:
             return error
 
@@ -145,16 +147,18 @@ class Acceptor:
         """Let few merges be under way at a time: a small request makes many megabytes of copies."""
         return self.merges if draft.has_copies else nullcontext()
 
-    def _message(self, draft: AnyDraft, caller: Caller) -> Message:
+    async def _message(self, draft: AnyDraft, caller: Caller) -> Message:
         now, options, author = self.clock(), draft.options, draft.sender.address
+        identity, recipients = new_message_id(), self._recipients(draft)
+        place = await self._place(draft, caller)
         return Message(
-            id=new_message_id(),
+            id=identity,
             project=caller.project,
             stream=options.stream,
             mail_from=str(draft.mail_from),
             subject=draft.subject,
             other_author=str(author) if author != draft.mail_from else "",
-            recipients=self._recipients(draft),
+            recipients=recipients,
             tags=options.tags,
             metadata=options.metadata,
             created_at=now,
@@ -164,7 +168,16 @@ class Acceptor:
             report_to=str(options.report_to) if options.report_to else None,
             late_at=now + self.settings.reports.late_after if options.report_to else None,
             is_merged=draft.has_copies,
+            return_paths=place.paths(caller.project, options.stream, identity, recipients)
+            if place
+            else (),
         )
+
+    async def _place(self, draft: AnyDraft, caller: Caller) -> Place | None:
+        """Return where return paths stand that are made here; None where the draft's own is the one."""
+        if draft.has_own_path:
+            return None
+        return await self.return_paths.place(caller.project, draft.sender.address.domain)
 
     def _recipients(self, draft: AnyDraft) -> tuple[Recipient, ...]:
         recipients, most = draft.recipients(), self.settings.api.max_recipients

@@ -24,6 +24,7 @@ from app.dashboard.unsubscribing import router as unsubscribing
 from app.errors import ConfigurationError, PillarboxError
 from app.identity.keys.keyfolder import KeyFolder
 from app.identity.keys.keyring import Keyring
+from app.identity.returnpath import NoDomains, ReturnPaths
 from app.letters.additions import Links
 from app.letters.authoring import Author
 from app.letters.library import Library
@@ -119,9 +120,10 @@ def _services(settings: Settings, redis: Redis, writer: Writer) -> Services:
     alarm, health = Alarm(arq_pool(redis)), Health(redis, settings.redis)
     templates = Templates(redis, settings.templates)
     library = Library(templates, settings.templates.cache)
+    paths = ReturnPaths.of(settings, NoDomains())
     return Services(
         settings=settings,
-        acceptor=Acceptor(store, alarm, health, library, writer, settings),
+        acceptor=Acceptor(store, alarm, health, library, writer, settings, paths),
         store=store,
         endpoints=Endpoints(redis, settings.webhooks),
         templates=templates,

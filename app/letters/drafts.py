@@ -87,6 +87,11 @@ class Draft:
         return self.sender.address
 
     @property
+    def has_own_path(self) -> bool:
+        """Return paths of composed mails are ours to choose."""
+        return False
+
+    @property
     def size_bytes(self) -> int:
         """About how much there is to compose, in all copies together."""
         texts = len(self.text or "") + len(self.html or "") + len(self.amp or "")
@@ -122,12 +127,13 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class RawDraft:
-    """A mail that is finished, and its envelope."""
+    """A mail that is finished, and its envelope. `has_own_path` tells that its caller chose the return path."""
 
     mail: FinishedMail
     mail_from: Address
     rcpt_to: tuple[Address, ...]
     options: Options = Options()
+    has_own_path: bool = False
 
     @property
     def has_copies(self) -> bool:

@@ -18,6 +18,7 @@ from app.errors import ConfigurationError
 from app.networks import Network
 from app.settings.delivering import DeliverySettings, DnsSettings, TlsSettings
 from app.settings.forms import Count, Group, Port, Seconds
+from app.settings.returnpath import ReturnPathSettings
 from app.settings.rootkeys import SecretSettings
 from app.settings.unsubscribing import UnsubscribeSettings
 
@@ -222,6 +223,7 @@ class Settings(BaseSettings):
     workshop: WorkshopSettings = WorkshopSettings()
     suppressions: SuppressionSettings = SuppressionSettings()
     unsubscribe: UnsubscribeSettings = UnsubscribeSettings()
+    return_path: ReturnPathSettings = ReturnPathSettings()
     secrets: SecretSettings = SecretSettings()
     worker: WorkerSettings = WorkerSettings()
     retention: RetentionSettings = RetentionSettings()
@@ -242,6 +244,11 @@ class Settings(BaseSettings):
         if self.unsubscribe.base_url and not self.secrets.key:
             raise ValueError(
                 "unsubscribe.base_url is set but secrets.key is not: set PILLARBOX_SECRETS__KEY "
+                "(`pillarbox secrets create` prints one)"
+            )
+        if self.return_path.domain and not self.secrets.key:
+            raise ValueError(
+                "return_path.domain is set but secrets.key is not: set PILLARBOX_SECRETS__KEY "
                 "(`pillarbox secrets create` prints one)"
             )
         return self

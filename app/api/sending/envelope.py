@@ -41,7 +41,8 @@ class EnvelopeForm(OptionsForm):
     )
     mail_from: AddressText | None = Field(
         default=None,
-        description="The return path; the address in From where it is missing. Never empty.",
+        description="The return path of all recipients. Where it is missing, each has one of its own, "
+        "or the address in From where there is no domain for them. Never empty.",
     )
 
     def to_draft(self, raw: bytes, now: datetime, settings: Settings) -> RawDraft:
@@ -62,6 +63,7 @@ class EnvelopeForm(OptionsForm):
             mail_from=self.mail_from or mail.author,
             rcpt_to=tuple(self.rcpt_to),
             options=self.to_options(now),
+            has_own_path=self.mail_from is not None,
         )
 
     def refused_envelope(self, settings: Settings) -> Iterator[FieldError]:
