@@ -85,8 +85,10 @@ def _troubles(line: bytes) -> Iterator[tuple[str, str]]:
 def _name(number: int, line: bytes) -> str:
     found = _NAME.match(line)
     if found is None:
-        what = "has a space before the colon" if _SPACED_NAME.match(line) else "is no header field"
-        if line.startswith(b"From "):
+        what = "is no header field"
+        if _SPACED_NAME.match(line):
+            what = "has a space before the colon"
+        elif line.startswith(b"From "):
             what = "is the first line of an mbox file, and no header field"
         _refuse("invalid_header_field", f"Line {number} {what}: write Name: value (RFC 5322 §2.2).")
     return found.group(1).decode("ascii")

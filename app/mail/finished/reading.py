@@ -101,8 +101,9 @@ def _parted(raw: bytes) -> tuple[bytes, bytes]:
     if not raw or raw[0] in b"\r\n":
         reason = "The mail does not begin with a header: write From and the other fields first."
         raise MailError([Fault(("header",), "required", reason)])
-    end = _END_OF_HEADER.search(raw, 0, MAX_HEADER_BYTES)
-    if end is None and len(raw) > MAX_HEADER_BYTES:
+    # As far as it reaches that begins where a header may end at the latest: a part of it means something else.
+    end = _END_OF_HEADER.search(raw, 0, MAX_HEADER_BYTES + len(b"\r\n\r\n"))
+    if len(raw) > MAX_HEADER_BYTES and (end is None or end.start() > MAX_HEADER_BYTES):
         reason = f"The header has more than {MAX_HEADER_BYTES} octets: shorten it."
         raise MailError([Fault(("header",), "too_long", reason)])
     if end is None:

@@ -213,6 +213,19 @@ def test_what_is_within_the_limits_is_taken() -> None:
     assert read("Subject: Grüße".encode(), "X: \u2028".encode()).subject == "Grüße"
 
 
+@pytest.mark.parametrize("size", range(MAX_HEADER_BYTES - 6, MAX_HEADER_BYTES + 1))
+def test_the_body_begins_behind_the_empty_line_however_long_the_header_is(size: int) -> None:
+    fields = AUTHOR + (b"X: " + b"a" * 507 + b"\r\n") * 511
+    head = fields + b"Y: " + b"a" * (size - len(fields) - len(b"Y: "))
+    mail = read_mail(head + b"\r\n\r\nbody\r\n")
+    assert (mail.head, mail.body) == (head + b"\r\n", b"body\r\n")
+
+
+def test_a_space_before_the_colon_of_from_is_not_taken_for_an_mbox() -> None:
+    with pytest.raises(MailError, match="Line 1 has a space before the colon"):
+        read_mail(b"From : ann@b.example\r\n\r\n")
+
+
 def test_a_mail_may_have_no_body() -> None:
     for raw in (AUTHOR, AUTHOR + b"\r\n", AUTHOR.rstrip()):
         mail = read_mail(raw)
