@@ -156,13 +156,14 @@ def _parse_unusual(text: str) -> Address:
 def _refuse_characters(text: str) -> None:
     if found := forbidden(text):
         _refuse(text, f"holds {found}: remove it")
+    # Before white space: without the space behind it a comma is no better.
+    for character, reason in _REFUSED.items():
+        if character in text:
+            _refuse(text, reason)
     if any(map(str.isspace, text)):
         _refuse(text, "holds white space: remove it")
     if is_invisible(text):
         _refuse(text, "holds an invisible character: remove it")
-    for character, reason in _REFUSED.items():
-        if character in text:
-            _refuse(text, reason)
 
 
 def _to_local(text: str, given: str) -> str:
