@@ -26,7 +26,7 @@ from app.mail.finished.reading import FinishedMail, read_mail
 from app.messages import Stream, TlsWish
 from app.settings import Settings
 
-_ADDRESSES = frozenset({"mail_from", "rcpt_to", "report_to"})
+_WITH_PLUS = frozenset({"expires_at", "mail_from", "rcpt_to", "report_to"})
 _LISTS = frozenset({"rcpt_to", "tags"})
 _MAX_DIGITS = 18
 
@@ -88,7 +88,7 @@ class EnvelopeForm(OptionsForm):
 def read_query(query: bytes) -> dict[str, object]:
     """Return the parameters as a document to be checked. Raises InvalidRequest for what is no document.
 
-    Values are decoded as forms are, with `+` for a space; not so those that are addresses, which hold no
+    Values are decoded as forms are, with `+` for a space; not so addresses and times, which hold no
     spaces but may hold a plus (RFC 3986 gives it no meaning of its own).
     """
     document: dict[str, object] = {}
@@ -107,7 +107,7 @@ def _parameter(piece: bytes) -> tuple[str, str]:
     name, _, value = piece.partition(b"=")
     try:
         key = unquote_to_bytes(name.replace(b"+", b" ")).decode()
-        raw = value if key in _ADDRESSES else value.replace(b"+", b" ")
+        raw = value if key in _WITH_PLUS else value.replace(b"+", b" ")
         return key, unquote_to_bytes(raw).decode()
     except UnicodeDecodeError as error:
         place = pointer([name.decode("ascii", "replace")])

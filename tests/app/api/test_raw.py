@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,13 @@ async def test_without_a_return_path_the_author_is_told_of_trouble(client: Clien
     answer = await post(client, "rcpt_to=ada@example.com")
     found = await client.get(f"/messages/{answer.text_at('/id')}")
     assert (found.at("/from"), found.at("/mail_from")) == ("hello@shop.example",) * 2
+
+
+async def test_a_plus_in_a_time_is_a_plus_however_it_is_written(client: Client) -> None:
+    soon = (datetime.now(UTC) + timedelta(hours=1)).astimezone(timezone(timedelta(hours=1)))
+    for written in (soon.isoformat(), soon.isoformat().replace("+", "%2B")):
+        answer = await post(client, f"rcpt_to=ada@example.com&expires_at={written}")
+        assert answer.status == 202, answer.body
 
 
 REFUSED: list[tuple[str, list[tuple[str, str]]]] = [
