@@ -66,6 +66,11 @@ class InvalidRequest(PillarboxError):
         self.fields = fields
 
 
+def _told(field: FieldError) -> str:
+    """Return the place and what is wrong there; what is wrong with the whole has no place."""
+    return f"{field.pointer}: {field.detail}" if field.pointer else field.detail
+
+
 class TooLarge(PillarboxError):
     """The request exceeds a limit; nothing was stored."""
 

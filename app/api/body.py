@@ -25,6 +25,8 @@ THREAD_ABOVE_BYTES = 256 * 1024
 JSON = "application/json"
 MAIL = "message/rfc822"
 """A whole mail (RFC 2046 §5.2.1)."""
+MARKED = "the body starts with a byte order mark: leave it away (RFC 8259 §8.1)"
+"""Why no document is read that Windows programs like to write."""
 _COUNT_ABOVE_BYTES = 64 * 1024
 _MAX_PARTS = 100_000
 _MAX_NAMES = 1_000
@@ -73,7 +75,8 @@ def parse_json(body: bytes) -> object:
     try:
         return _DECODER.decode(text)
     except json.JSONDecodeError as error:
-        raise MalformedJson(f"{error.msg} at line {error.lineno}, column {error.colno}") from error
+        what = error.msg.removesuffix(" at")
+        raise MalformedJson(f"{what} at line {error.lineno}, column {error.colno}") from error
     except RecursionError as error:
         raise MalformedJson("the body is nested too deeply") from error
 
@@ -99,7 +102,7 @@ def _text(body: bytes) -> str:
     except UnicodeDecodeError as error:
         raise MalformedJson(f"the body is not UTF-8 at byte {error.start}") from error
     if text.startswith("\ufeff"):
-        raise MalformedJson("the body starts with a byte order mark: leave it away (RFC 8259 §8.1)")
+        raise MalformedJson(MARKED)
     return text
 
 

@@ -11,7 +11,7 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from app.api.body import parse_json
+from app.api.body import MARKED, parse_json
 from app.api.pointers import pointer
 from app.api.problems import MalformedJson
 from app.errors import FieldError, InvalidRequest, TooLarge
@@ -26,6 +26,8 @@ _SCALAR = re.compile(rb"[^\x00- \"\[\]{}:,]*")
 # Of a string; it may end before a backslash whose character has not come yet. Faster where there are many.
 _ESCAPES = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+', re.DOTALL)
 _QUOTE, _BACKSLASH = b'"'[0], b"\\"[0]
+# How the byte order marks of UTF-8 and UTF-16 begin; no other document does.
+_MARKS = (b"\xef", b"\xfe", b"\xff")
 _CLOSING = {b"{"[0]: b"}"[0], b"["[0]: b"]"[0]}
 
 
@@ -73,6 +75,9 @@ class Splitter:
             raise self._malformed("the body ends too early")
 
     def _document(self) -> _Steps:
+        yield from self._skip_space()
+        if self._next() in _MARKS:
+            raise MalformedJson(MARKED)
         yield from self._skip(b"{")
         seen: list[str] = []
         separator = b"{"

@@ -271,6 +271,20 @@ async def test_bad_body_is_refused_and_nothing_is_stored(
     assert await _stored(redis) == before
 
 
+@pytest.mark.parametrize(
+    ("body", "detail"),
+    [
+        (b"[]", "must be an object"),
+        (b'{"subject": "a\nb"}', "Invalid control character at line 1, column 15"),
+    ],
+)
+async def test_what_is_wrong_with_the_whole_body_reads_as_a_sentence(
+    client: Client, body: bytes, detail: str
+) -> None:
+    answer = await client.call("POST", "/messages", body=body, headers=JSON)
+    assert answer.at("/detail") == detail
+
+
 BAD_FORMS: list[tuple[Mapping[str, str], int, str]] = [
     ({}, 415, "unsupported_media_type"),
     ({"Content-Type": "text/plain"}, 415, "unsupported_media_type"),

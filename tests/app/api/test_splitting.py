@@ -133,6 +133,8 @@ def test_an_item_is_there_as_soon_as_it_is_complete() -> None:
         (b'{"messages": [[}]}', MalformedJson, "} closes nothing"),
         (b'{"messages": [1]', MalformedJson, "ends too early"),
         (b'{"messages": [1]}}', MalformedJson, "behind the end, at byte 17"),
+        (b'\xef\xbb\xbf{"messages": []}', MalformedJson, "byte order mark"),
+        (b'\xff\xfe{\0"\0', MalformedJson, "byte order mark"),
         (b'{"messages": "x"}', InvalidRequest, "/messages: must be a list"),
         (b'{"messages": [], "attachments": []}', InvalidRequest, "must stand before `messages`"),
         (b'{"attachments": [], "attachments": []}', MalformedJson, "twice"),
