@@ -47,7 +47,8 @@ _HIDDEN = re.compile(
 _FILLERS = re.compile("[\u00ad\u034f\u200b\u2060\ufeff]+")
 _DECLARATION = re.compile(r"\A\s*<\?xml[^>]*>", re.IGNORECASE)
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffe\uffff]")
-_TRAILING = re.compile(r"[^\S\n]+$", re.MULTILINE)
+# Begins only where white space does: many spaces before a word take no longer than many words.
+_TRAILING = re.compile(r"(?<![^\S\n])[^\S\n]+$", re.MULTILINE)
 _EMPTY_LINES = re.compile(r"\n{3,}")
 _SCHEMES = ("http:", "https:", "mailto:", "sms:", "tel:")
 _RULE = "-" * 20

@@ -101,3 +101,9 @@ def test_a_mail_made_from_mjml_reads_well() -> None:
 def test_sixty_nested_tables_lose_no_word() -> None:
     html = "<table><tbody><tr><td>" * 60 + "deep" + "</td></tr></tbody></table>" * 60
     assert text_of(html).text == "deep"
+
+
+def test_many_spaces_before_words_are_read_as_quickly_as_words() -> None:
+    # Each of them tried as the beginning of the end of the line, this takes minutes.
+    spaces = " " * 400_000
+    assert text_of(f"<pre>{spaces}x{spaces}\ny</pre>").text == f"{spaces}x\ny"
