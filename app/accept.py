@@ -7,10 +7,11 @@ it (ringing the alarm) may fail without harm: the clock wakes every due lane.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from weakref import WeakValueDictionary
 
 from app.errors import (
     FieldError,
@@ -21,7 +22,7 @@ from app.errors import (
     TooLarge,
 )
 from app.identity.returnpath import NO_PATHS, Place, ReturnPaths
-from app.ids import new_message_id
+from app.ids import ProjectId, new_message_id
 from app.letters.drafts import AnyDraft, Draft
 from app.letters.library import Library
 from app.letters.writer import Outline, Writer
@@ -33,6 +34,26 @@ from app.spool.jobs import Alarm
 from app.spool.store import Idempotency, Keeping, Kept, Store
 
 _MERGES_AT_A_TIME = 4
+_MERGES_OF_ONE = 2
+
+
+class Merges:
+    """Lets few merges be under way at a time, half of them of one project: a small request makes many
+    megabytes of copies, and its HTML may take long to read.
+    """
+
+    def __init__(self) -> None:
+        """Have none under way."""
+        self._all = asyncio.Semaphore(_MERGES_AT_A_TIME)
+        # Forgotten when nobody waits for one or has it.
+        self._own: WeakValueDictionary[ProjectId, asyncio.Semaphore] = WeakValueDictionary()
+
+    @asynccontextmanager
+    async def turn(self, project: ProjectId) -> AsyncIterator[None]:
+        """Wait until there is room for one more, and take it."""
+        own = self._own.setdefault(project, asyncio.Semaphore(_MERGES_OF_ONE))
+        async with own, self._all:
+            yield
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +68,7 @@ class Acceptor:
     settings: Settings
     return_paths: ReturnPaths = NO_PATHS
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
-    merges: asyncio.Semaphore = field(
-        default_factory=lambda: asyncio.Semaphore(_MERGES_AT_A_TIME), repr=False
-    )
+    merges: Merges = field(default_factory=Merges, repr=False)
 
     async def accept(
         self, draft: AnyDraft, caller: Caller, idempotency: Idempotency | None
@@ -61,7 +80,7 @@ class Acceptor:
         self.health.require_room()
         if isinstance(draft, Draft):
             draft = await self.library.applied(draft, caller.project)
-        async with self._turn(draft):
+        async with self._turn(draft, caller):
             letter = await self.writer.write(draft, await self._message(draft, caller))
             kept = await self.store.keep(letter, idempotency)
         self.alarm.ring_soon(kept.wakes)
@@ -143,9 +162,8 @@ class Acceptor:
         except SpoolError as error:
             return error
 
-    def _turn(self, draft: AnyDraft) -> AbstractAsyncContextManager[object]:
-        """Let few merges be under way at a time: a small request makes many megabytes of copies."""
-        return self.merges if draft.has_copies else nullcontext()
+    def _turn(self, draft: AnyDraft, caller: Caller) -> AbstractAsyncContextManager[object]:
+        return self.merges.turn(caller.project) if draft.has_copies else nullcontext()
 
     async def _message(self, draft: AnyDraft, caller: Caller) -> Message:
         now, options, author = self.clock(), draft.options, draft.sender.address

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 from html import unescape
@@ -21,6 +23,8 @@ _VALUE = re.compile(r"\{\{([^{}]*)\}\}")
 _TARGET = re.compile(r"""\bhref\s*=\s*("[^"]*"|'[^']*'|[^\s>"']+)""", re.IGNORECASE)
 _LINK = re.compile(r"""(\bhref\s*=\s*["']?\s*)(?=\{\{)""", re.IGNORECASE)
 _REMEMBERED = 32
+_MOST_SECONDS = 20.0
+"""How long the texts of one message may take, all copies together: others wait for their turn meanwhile."""
 _SOME_HOST = "https://host.invalid/"
 _WORD = re.compile(r"[^\W\d_]+")
 
@@ -93,3 +97,14 @@ async def with_text(draft: Draft, project: ProjectId, workshop: Workshop) -> Dra
     except (WorkshopRefusal, WorkshopBusy):
         return draft
     return replace(draft, text=made.text) if made.text else draft
+
+
+async def with_texts(
+    drafts: Sequence[Draft], project: ProjectId, workshop: Workshop, seconds: float = _MOST_SECONDS
+) -> tuple[Draft, ...]:
+    """Return all copies of a message with their text parts, or as they are where that takes longer than that."""
+    try:
+        async with asyncio.timeout(seconds):
+            return tuple([await with_text(draft, project, workshop) for draft in drafts])
+    except TimeoutError:
+        return tuple(drafts)

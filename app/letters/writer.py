@@ -14,7 +14,7 @@ from app.letters.drafts import AnyDraft, Draft, RawDraft
 from app.letters.merging import mails
 from app.letters.raw import check_domains, write_raw
 from app.letters.templating import Patterns
-from app.letters.texts import with_text, with_text_to_fill
+from app.letters.texts import with_text_to_fill, with_texts
 from app.mail.dkim import SigningKey, sign
 from app.mail.mime.compose import compose
 from app.mail.mime.content import Content
@@ -87,7 +87,7 @@ class Writer:
             filled = mails(draft, self.patterns, most)
         if not wants_text:
             return filled
-        return tuple([await with_text(mail, message.project, self.workshop) for mail in filled])
+        return await with_texts(filled, message.project, self.workshop)
 
     def composed(self, outline: Outline) -> Letter:
         """Return the message with its bytes; may run in a thread. Raises InvalidRequest or TooLarge."""

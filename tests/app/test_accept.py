@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from app.accept import Acceptor
 from app.identity.keys.keyfolder import KeyFolder
 from app.identity.keys.keyring import Keyring
-from app.ids import KeyId
+from app.ids import KeyId, ProjectId
 from app.letters.drafts import AnyDraft, Draft
 from app.letters.library import Library
 from app.letters.writer import Writer
@@ -26,6 +26,7 @@ from tests.fakes.letters import PROJECT
 
 __all__ = ["spool"]
 
+OTHER, THIRD = ProjectId("other"), ProjectId("third")
 DRAFT = Draft(
     sender=Mailbox("", parse_address("shop@example.com")),
     to=(Mailbox("", parse_address("ann@example.org")),),
@@ -50,14 +51,16 @@ class SlowWriter(Writer):
         return letter
 
 
-async def most_at_a_time(spool: Spool, settings: Settings, draft: Draft) -> int:
+async def most_at_a_time(
+    spool: Spool, settings: Settings, draft: Draft, *projects: ProjectId
+) -> int:
     workshop = Workshop(settings.workshop, WorkshopMetrics(new_registry()))
     writer = SlowWriter(Keyring(KeyFolder(None)), workshop, settings)
     alarm, health = Alarm(arq_pool(spool.redis)), Health(spool.redis, settings.redis)
     library = Library(Templates(spool.redis, settings.templates), settings.templates.cache)
     acceptor = Acceptor(spool.store, alarm, health, library, writer, settings)
-    caller = Caller(PROJECT, KeyId("key_1"), frozenset())
-    await asyncio.gather(*(acceptor.accept(draft, caller, None) for _ in range(12)))
+    callers = [Caller(project, KeyId("key_1"), frozenset()) for project in projects]
+    await asyncio.gather(*(acceptor.accept(draft, caller, None) for caller in callers * 12))
     return max(writer.counts)
 
 
@@ -65,5 +68,13 @@ async def test_few_merges_are_under_way_at_a_time_and_any_number_of_other_messag
     spool: Spool, valkey_url: str
 ) -> None:
     settings = spool_settings(valkey_url)
-    assert await most_at_a_time(spool, settings, DRAFT) == 12
-    assert await most_at_a_time(spool, settings, replace(DRAFT, recipients_data={})) == 4
+    merge = replace(DRAFT, recipients_data={})
+    assert await most_at_a_time(spool, settings, DRAFT, PROJECT) == 12
+    assert await most_at_a_time(spool, settings, merge, PROJECT, OTHER, THIRD) == 4
+
+
+async def test_merges_of_one_project_leave_room_for_those_of_others(
+    spool: Spool, valkey_url: str
+) -> None:
+    merge = replace(DRAFT, recipients_data={})
+    assert await most_at_a_time(spool, spool_settings(valkey_url), merge, PROJECT) == 2

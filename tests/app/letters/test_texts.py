@@ -11,7 +11,7 @@ import pytest
 from app.identity.keys.keyfolder import KeyFolder
 from app.identity.keys.keyring import Keyring
 from app.letters.drafts import Draft, OwnData
-from app.letters.texts import with_text_to_fill
+from app.letters.texts import with_text_to_fill, with_texts
 from app.letters.values import NO_VARIABLES, pack
 from app.letters.writer import Writer
 from app.mail.address import parse_mailbox
@@ -74,6 +74,15 @@ async def test_html_that_gives_no_text_is_sent_without_and_counted(html: str, wh
     assert list(parts) == ["text/html"]
     counted = f'pillarbox_workshop_texts_total{{craft="plaintext",result="{why}"}} 1.0'
     assert counted in render(registry).decode()
+
+
+async def test_copies_whose_texts_take_long_together_are_all_sent_without(
+    workshop: Workshop,
+) -> None:
+    copies = [Draft(ADA, (ADA,), html=f"<p>{number}</p>") for number in range(3)]
+    assert await with_texts(copies, PROJECT, workshop, seconds=0) == tuple(copies)
+    made = await with_texts(copies, PROJECT, workshop)
+    assert [draft.text for draft in made] == ["0", "1", "2"]
 
 
 ROWS = "{% for row in rows %}<li>{{ row }}</li>{% endfor %}"
