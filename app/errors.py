@@ -40,10 +40,6 @@ def steps_of(pointer: str) -> tuple[str, ...]:
     return tuple(step.replace("~1", "/").replace("~0", "~") for step in pointer.split("/")[1:])
 
 
-def _told(field: FieldError) -> str:
-    return f"{field.pointer}: {field.detail}" if field.pointer else field.detail
-
-
 class PillarboxError(Exception):
     """Base of all errors that this project raises on purpose."""
 
