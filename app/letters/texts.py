@@ -21,7 +21,7 @@ from app.workshop.workshop import Workshop
 _BLOCK = re.compile(r"(\{%[^{}]*%\})")
 _VALUE = re.compile(r"\{\{([^{}]*)\}\}")
 _TARGET = re.compile(r"""\bhref\s*=\s*("[^"]*"|'[^']*'|[^\s>"']+)""", re.IGNORECASE)
-_LINK = re.compile(r"""(\bhref\s*=\s*["']?\s*)(?=\{\{)""", re.IGNORECASE)
+_LINK = re.compile(r"""(\bhref\s*+=\s*+(?:["']\s*+)?)(?=\{\{)""", re.IGNORECASE)
 _REMEMBERED = 32
 _MOST_SECONDS = 20.0
 """How long the texts of one message may take, all copies together: others wait for their turn meanwhile."""

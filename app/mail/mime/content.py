@@ -29,9 +29,11 @@ _NAME_PARAMETER = re.compile(r"; ?name[*=]", re.IGNORECASE)
 _CONTENT_ID = re.compile(r"[!-;=?-~]{1,255}")
 # Their bodies have parts or headers of their own, and must not be base64 (RFC 2046 §5).
 _COMPOSITE = frozenset({"message", "multipart"})
-# AMP readers look for exactly this before they look at anything else.
+# AMP readers look for exactly this before they look at anything else. Nothing is looked at twice: comments
+# without end, or many of them, would otherwise hold up everybody.
 _AMP = re.compile(
-    r"\s*(?:<!--.*?-->\s*)*<!doctype\s+html\s*>\s*<html\s(?:[^>]*\s)?(?:⚡\ufe0f?4email|amp4email)[\s=>]",
+    r"\s*+(?:<!--(?>.*?-->)\s*+)*+<!doctype\s++html\s*+>\s*+"
+    r"<html\s(?:[^>]{0,2000}\s)?(?:⚡\ufe0f?4email|amp4email)[\s=>]",
     re.IGNORECASE | re.DOTALL,
 )
 

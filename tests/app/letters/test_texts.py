@@ -135,6 +135,12 @@ async def test_a_text_to_fill_is_made_where_it_keeps_what_the_html_says(
         assert await with_text_to_fill(other, PROJECT, workshop) == other
 
 
+async def test_many_spaces_before_a_link_are_read_as_quickly_as_words(workshop: Workshop) -> None:
+    # Shared out between both sides of a quotation mark in every way, this takes minutes.
+    draft = Draft(ADA, (ADA,), html=f"<a href={' ' * 200_000}>Ada</a>", variables=NO_VARIABLES)
+    assert (await with_text_to_fill(draft, PROJECT, workshop)).text == "Ada"
+
+
 @pytest.mark.parametrize("html", [html for html, _, _ in TO_FILL.values()], ids=TO_FILL)
 async def test_each_copy_of_a_merge_has_a_text_with_its_values(
     workshop: Workshop, html: str

@@ -90,7 +90,15 @@ def test_amp_is_taken_as_its_readers_take_it(start: str) -> None:
         *["", "Hello", "<html ⚡4email>", "<!doctype html><html>", "<!doctype html><html ⚡>"],
         *["<!doctype html><html amp4emails>", "x<!doctype html><html amp4email>"],
         "<!doctype html><html class=amp4email>",
+        # With a way to read each part twice these would take longer than anybody lives.
+        *[
+            "<!---->" * 100_000 + "x",
+            "<!--" * 100_000,
+            " " * 100_000,
+            "<!doctype html><html " + "a " * 100_000,
+        ],
     ],
+    ids=lambda start: start[:40],
 )
 def test_what_amp_readers_would_pass_over_is_refused(start: str) -> None:
     with pytest.raises(ContentError, match="⚡4email"):

@@ -7,7 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.mail.mime.filenames import FilenameError
-from app.mail.mime.invitation import Invitation, InvitationError, Method, read_method
+from app.mail.mime.invitation import (
+    MAX_LINES,
+    Invitation,
+    InvitationError,
+    Method,
+    read_method,
+)
 from tests.app.mail.mime.calendars import CALENDAR
 
 
@@ -24,6 +30,8 @@ def test_the_method_is_read_from_the_calendar(method: Method, line_end: str) -> 
     [
         ("METHOD:REQUEST", "method:request"),
         ("METHOD:REQUEST", "METHOD;X-A=b:REQUEST "),
+        ("METHOD:REQUEST", 'METHOD;X-A="a:b":REQUEST'),
+        ("METHOD:REQUEST", 'X-NAME;X-A=a"b:c\nMETHOD:REQUEST'),
         ("METHOD:REQUEST", "METHOD:RE\n QUEST"),
         ("METHOD:REQUEST", "METH\n\tOD:REQUEST"),
         ("METHOD:REQUEST", 'X-NAME;X-A="a:b;c",d:e\nMETHOD:REQUEST'),
@@ -100,3 +108,17 @@ def _refusal(text: str) -> str:
         return read_method(text).value
     except InvitationError as error:
         return error.reason
+
+
+@pytest.mark.parametrize("line", ['X;A=""', 'X;A="', "X;", "X"], ids=repr)
+def test_hostile_lines_are_read_as_quickly_as_others(line: str) -> None:
+    # With a way to read each part twice this would take longer than anybody lives.
+    hostile = line + line[-1] * 100_000
+    with pytest.raises(InvitationError, match="no content line"):
+        read_method(CALENDAR.replace("METHOD:REQUEST", hostile))
+
+
+def test_a_calendar_of_very_many_lines_is_refused() -> None:
+    long = CALENDAR.replace("METHOD:REQUEST\n", "METHOD:REQUEST\n" + "X-A:b\n" * MAX_LINES)
+    with pytest.raises(InvitationError, match="attach it as a file"):
+        read_method(long)
