@@ -5,6 +5,7 @@
         dns.a("mx1.example.org", "127.0.0.2")
         dns.aaaa("mx2.example.org", "::1")
         dns.cname("www.example.org", "example.org")
+        dns.ns("example.org", "ns1.example.net")
     dns.txt("_mta-sts.example.org", "v=STSv1; id=1;")
     dns.tlsa("_25._tcp.mx1.example.org", bytes.fromhex("030101..."))    # the whole RDATA
     dns.signed.add("example.org")               # what is in or below it is answered with AD
@@ -20,6 +21,12 @@ types or one, and goes away with `heal`:
 Whole answers can be made by a function, which returns the bytes for a question or None for silence:
 
     dns.script = lambda question: bytes(question.reply().pack())
+
+As a name server that is asked itself, it is `lame` for some names, which it answers without authority, or
+`referring`, which it names the servers of a zone below for:
+
+    dns.ns("sub.example.org", "ns1.example.net")
+    dns.referring.add("www.sub.example.org")
 
 `dns.questions[("example.org", "MX")]` counts what was asked, by UDP and TCP together. The TTL is 0
 unless `ttl` says otherwise, so that nothing is cached.
@@ -38,6 +45,7 @@ from dnslib import (  # type: ignore[import-untyped]  # dnslib has no types
     AAAA,
     CNAME,
     MX,
+    NS,
     QTYPE,
     RCODE,
     RD,
@@ -90,6 +98,8 @@ class DnsServer:
         self.tcp_questions = 0
         self.script: Callable[[DNSRecord], bytes | None] | None = None
         self.signed: set[str] = set()
+        self.lame: set[str] = set()
+        self.referring: set[str] = set()
         self._troubles: dict[tuple[str, str], Trouble] = {}
         self._udp: asyncio.DatagramTransport | None = None
         self._tcp: asyncio.Server | None = None
@@ -143,6 +153,10 @@ class DnsServer:
         """Make a name an alias."""
         self._set(name, "CNAME", (CNAME(target),))
 
+    def ns(self, name: str, *hosts: str) -> None:
+        """Set the name servers of a zone."""
+        self._set(name, "NS", tuple(NS(host) for host in hosts))
+
     def txt(self, name: str, *texts: str | list[str]) -> None:
         """Set the TXT records of a name, each one string or several."""
         self._set(name, "TXT", tuple(TXT(text) for text in texts))
@@ -176,6 +190,9 @@ class DnsServer:
             return self.script(question)
         trouble = self._troubles.get((name, kind)) or self._troubles.get((name, "*"))
         response = self._response(question, name, kind)
+        if name in self.referring:
+            return bytes(self._referral(question, name).pack())
+        response.header.aa = name not in self.lame
         if trouble is not None:
             return _troubled(response, trouble, is_tcp=is_tcp)
         packed = bytes(response.pack())
@@ -209,6 +226,14 @@ class DnsServer:
         if not records and name not in seen:
             self._deny(response, name)
         response.header.ad = all(map(self._is_signed, {name, *seen}))
+        return response
+
+    def _referral(self, question: DNSRecord, name: str) -> DNSRecord:
+        response = question.reply(aa=0)
+        while (name, "NS") not in self.zone:
+            name = name.partition(".")[2]
+        for host in self.zone[name, "NS"]:
+            response.add_auth(RR(name, QTYPE.NS, rdata=host, ttl=self.ttl))
         return response
 
     def _is_signed(self, name: str) -> bool:

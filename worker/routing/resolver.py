@@ -1,4 +1,4 @@
-"""Asking the DNS within a time budget. The only module that knows dnspython.
+"""Asking the DNS within a time budget.
 
 The servers asked are recursive resolvers: those of the settings in their order, or the system's. One
 that fails (silence, SERVFAIL, REFUSED, nonsense) is passed over for the next.
@@ -23,11 +23,6 @@ import dns.rcode
 import dns.rdata
 import dns.rdataclass
 import dns.rdatatype
-import dns.rdtypes.ANY.CNAME
-import dns.rdtypes.ANY.MX
-import dns.rdtypes.ANY.TXT
-import dns.rdtypes.IN.A
-import dns.rdtypes.IN.AAAA
 import dns.resolver
 import dns.rrset
 
@@ -35,13 +30,21 @@ from app.errors import ConfigurationError
 from app.settings.delivering import DnsSettings
 from worker.routing.answers import Answer, Exchanger, Failed, Found, NoData, NoSuchName, Tlsa
 from worker.routing.memory import Memory
+from worker.routing.records import (
+    plain,
+    read_alias,
+    read_exchangers,
+    read_ipv4,
+    read_ipv6,
+    read_nameservers,
+    read_texts,
+    read_tlsa,
+)
 
 R = TypeVar("R")
 
 _MOST_ALIASES = 8
 _ROUNDS = 2
-_CUT_OFF = Tlsa(255, 255, 255, b"")
-"""A TLSA record without its three numbers."""
 _UDP_BYTES = 1232
 """What a response may have without fragments on the way."""
 
@@ -76,6 +79,7 @@ class Resolver:
         self._ipv4 = Memory[str](most_ttl)
         self._ipv6 = Memory[str](most_ttl)
         self._aliases = Memory[str](most_ttl)
+        self._nameservers = Memory[str](most_ttl)
         self._texts = Memory[bytes](most_ttl)
         self._tlsa = Memory[Tlsa](most_ttl)
 
@@ -89,39 +93,44 @@ class Resolver:
         traceback: TracebackType | None,
     ) -> None:
         await self._exchangers.close()
-        for memory in (self._ipv4, self._ipv6, self._aliases):
+        for memory in (self._ipv4, self._ipv6, self._aliases, self._nameservers):
             await memory.close()
         await self._texts.close()
         await self._tlsa.close()
 
     async def exchangers(self, domain: str) -> Answer[Exchanger]:
         """Return the MX records of a domain, in no order."""
-        ask = partial(self._look_up, kind=dns.rdatatype.MX, read=_read_exchangers)
+        ask = partial(self._look_up, kind=dns.rdatatype.MX, read=read_exchangers)
         return await self._exchangers.recall(domain.lower(), ask)
 
     async def ipv4(self, name: str) -> Answer[str]:
         """Return the A records of a name."""
-        ask = partial(self._look_up, kind=dns.rdatatype.A, read=_read_ipv4)
+        ask = partial(self._look_up, kind=dns.rdatatype.A, read=read_ipv4)
         return await self._ipv4.recall(name.lower(), ask)
 
     async def ipv6(self, name: str) -> Answer[str]:
         """Return the AAAA records of a name."""
-        ask = partial(self._look_up, kind=dns.rdatatype.AAAA, read=_read_ipv6)
+        ask = partial(self._look_up, kind=dns.rdatatype.AAAA, read=read_ipv6)
         return await self._ipv6.recall(name.lower(), ask)
 
     async def alias(self, name: str) -> Answer[str]:
         """Return the CNAME record of the name itself, whatever stands behind it."""
-        ask = partial(self._look_up, kind=dns.rdatatype.CNAME, read=_read_alias)
+        ask = partial(self._look_up, kind=dns.rdatatype.CNAME, read=read_alias)
         return await self._aliases.recall(name.lower(), ask)
+
+    async def nameservers(self, name: str) -> Answer[str]:
+        """Return the NS records of a name; only the top of a zone has some."""
+        ask = partial(self._look_up, kind=dns.rdatatype.NS, read=read_nameservers)
+        return await self._nameservers.recall(name.lower(), ask)
 
     async def texts(self, name: str) -> Answer[bytes]:
         """Return the TXT records of a name, the strings of each joined."""
-        ask = partial(self._look_up, kind=dns.rdatatype.TXT, read=_read_texts)
+        ask = partial(self._look_up, kind=dns.rdatatype.TXT, read=read_texts)
         return await self._texts.recall(name.lower(), ask)
 
     async def tlsa(self, name: str) -> Answer[Tlsa]:
         """Return the TLSA records of a name such as `_25._tcp.mx.example.org`."""
-        ask = partial(self._look_up, kind=dns.rdatatype.TLSA, read=_read_tlsa)
+        ask = partial(self._look_up, kind=dns.rdatatype.TLSA, read=read_tlsa)
         return await self._tlsa.recall(name.lower(), ask)
 
     async def _look_up(
@@ -161,7 +170,7 @@ class Resolver:
             if response.rcode() == dns.rcode.NXDOMAIN:
                 return NoSuchName(_ttl_of_denial(response, chain.minimum_ttl), is_secure)
             if chain.answer is not None:
-                return Found(read(chain.answer), chain.minimum_ttl, is_secure, _plain(name))
+                return Found(read(chain.answer), chain.minimum_ttl, is_secure, plain(name))
             if not chain.cnames and not _is_denied(response) and _is_beside_the_point(response):
                 return Failed("the answer is to another question, or names other servers to ask")
             if not chain.cnames or _is_denied(response):
@@ -227,53 +236,6 @@ def _is_beside_the_point(response: dns.message.Message) -> bool:
     """Tell a referral, or records that were not asked for, from a name without records (RFC 2308 §2.2)."""
     has_referral = any(rrset.rdtype == dns.rdatatype.NS for rrset in response.authority)
     return has_referral or bool(response.answer)
-
-
-def _plain(name: dns.name.Name) -> str:
-    return name.to_text(omit_final_dot=True).lower()
-
-
-def _read_exchangers(records: dns.rrset.RRset) -> tuple[Exchanger, ...]:
-    return tuple(
-        Exchanger(
-            record.preference, record.exchange.to_text(omit_final_dot=True).lower().strip(".")
-        )
-        for record in records
-        if isinstance(record, dns.rdtypes.ANY.MX.MX)
-    )
-
-
-def _read_ipv4(records: dns.rrset.RRset) -> tuple[str, ...]:
-    return tuple(record.address for record in records if isinstance(record, dns.rdtypes.IN.A.A))
-
-
-def _read_ipv6(records: dns.rrset.RRset) -> tuple[str, ...]:
-    return tuple(
-        record.address for record in records if isinstance(record, dns.rdtypes.IN.AAAA.AAAA)
-    )
-
-
-def _read_alias(records: dns.rrset.RRset) -> tuple[str, ...]:
-    return tuple(
-        _plain(record.target)
-        for record in records
-        if isinstance(record, dns.rdtypes.ANY.CNAME.CNAME)
-    )
-
-
-def _read_texts(records: dns.rrset.RRset) -> tuple[bytes, ...]:
-    return tuple(
-        b"".join(record.strings)
-        for record in records
-        if isinstance(record, dns.rdtypes.ANY.TXT.TXT)
-    )
-
-
-def _read_tlsa(records: dns.rrset.RRset) -> tuple[Tlsa, ...]:
-    found = (record.data for record in records if isinstance(record, dns.rdata.GenericRdata))
-    return tuple(
-        Tlsa(data[0], data[1], data[2], data[3:]) if len(data) >= 3 else _CUT_OFF for data in found
-    )
 
 
 def _take_any_tlsa() -> None:
