@@ -22,6 +22,7 @@ from app.errors import (
     TooLarge,
 )
 from app.identity.returnpath import NO_PATHS, Place, ReturnPaths
+from app.identity.senders import Senders
 from app.ids import ProjectId, new_message_id
 from app.letters.drafts import AnyDraft, Draft
 from app.letters.library import Library
@@ -65,6 +66,7 @@ class Acceptor:
     health: Health
     library: Library
     writer: Writer
+    senders: Senders
     settings: Settings
     return_paths: ReturnPaths = NO_PATHS
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -78,13 +80,17 @@ class Acceptor:
         Raises InvalidRequest, TooLarge, IdempotencyConflict, or SpoolError; then nothing was kept.
         """
         self.health.require_room()
-        if isinstance(draft, Draft):
-            draft = await self.library.applied(draft, caller.project)
+        draft = await self._permitted(draft, caller.project)
         async with self._turn(draft, caller):
             letter = await self.writer.write(draft, await self._message(draft, caller))
             kept = await self.store.keep(letter, idempotency)
         self.alarm.ring_soon(kept.wakes)
         return kept.receipt
+
+    async def _permitted(self, draft: AnyDraft, project: ProjectId) -> AnyDraft:
+        """Return the draft with what its template says, where the project may send in its name."""
+        await self.senders.require(draft, project)
+        return await self.library.applied(draft, project) if isinstance(draft, Draft) else draft
 
     async def accept_all(
         self,
@@ -119,8 +125,7 @@ class Acceptor:
         if isinstance(draft, PillarboxError) or draft.has_copies:
             return draft
         try:
-            if isinstance(draft, Draft):
-                draft = await self.library.applied(draft, caller.project)
+            draft = await self._permitted(draft, caller.project)
             return await self.writer.outline(draft, await self._message(draft, caller))
         except (InvalidRequest, TooLarge, SpoolError) as error:
             return error

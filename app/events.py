@@ -16,7 +16,7 @@ from app.mail.reply import Reply
 
 
 class EventType(StrEnum):
-    """What happened to a recipient."""
+    """What happened, to a recipient or to a domain."""
 
     QUEUED = "message.queued"
     """The message is on disk and will be tried."""
@@ -34,6 +34,10 @@ class EventType(StrEnum):
     """The address is on the suppression list of the project: the message is not sent to it."""
     UNSUBSCRIBED = "message.unsubscribed"
     """The recipient wants no more mail of this stream; it says nothing of where this message stands."""
+    DOMAIN_VERIFIED = "domain.verified"
+    """The DNS records of a domain are as they should be: mail may be sent from it."""
+    DOMAIN_FAILING = "domain.failing"
+    """They have not been for too long: mail from the domain is held."""
 
 
 class SuppressionReason(StrEnum):

@@ -13,6 +13,7 @@ EventId = NewType("EventId", str)
 EndpointId = NewType("EndpointId", str)
 KeyId = NewType("KeyId", str)
 DrainId = NewType("DrainId", str)
+InquiryId = NewType("InquiryId", str)
 
 MESSAGE_PATTERN = r"^msg_[0-9a-f]{32}$"
 """What the id of a message looks like."""
@@ -47,6 +48,11 @@ def new_key_id() -> KeyId:
 def new_drain_id() -> DrainId:
     """Return `drn_` and 32 hexadecimal digits."""
     return DrainId(_new("drn_"))
+
+
+def new_inquiry_id() -> InquiryId:
+    """Return `inq_` and 32 hexadecimal digits."""
+    return InquiryId(_new("inq_"))
 
 
 def recipient_id(message: MessageId, index: int) -> RecipientId:

@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from app.accept import Acceptor
 from app.api.deps import Services
 from app.api.document import DESCRIPTION, VERSION, Api
+from app.api.identity import domains
 from app.api.middleware import Boundary, Room
 from app.api.problems import on_domain_error, on_http_error, on_parameter_error
 from app.api.resources import batches, endpoints, messages, suppressions
@@ -22,9 +23,12 @@ from app.api.resources import templates as template_routes
 from app.dashboard.inbox import mailbox_router
 from app.dashboard.unsubscribing import router as unsubscribing
 from app.errors import ConfigurationError, PillarboxError
+from app.identity.domains import Domains
+from app.identity.keybook import NoKeys
 from app.identity.keys.keyfolder import KeyFolder
 from app.identity.keys.keyring import Keyring
-from app.identity.returnpath import NoDomains, ReturnPaths
+from app.identity.returnpath import ReturnPaths
+from app.identity.senders import Senders
 from app.letters.additions import Links
 from app.letters.authoring import Author
 from app.letters.library import Library
@@ -40,6 +44,7 @@ from app.signals.logs import configure_logs
 from app.signals.metrics import HttpMetrics, WorkshopMetrics, new_registry
 from app.spool.client import Redis, end
 from app.spool.health import Health
+from app.spool.inquiries import Inquiries
 from app.spool.jobs import Alarm, arq_pool
 from app.spool.scripts import Scripts
 from app.spool.store import Store
@@ -86,6 +91,7 @@ def create_app(settings: Settings) -> FastAPI:
         endpoints.router,
         template_routes.router,
         suppressions.router,
+        domains.router,
     ):
         app.include_router(router)
     app.include_router(health_routes.router)
@@ -120,10 +126,12 @@ def _services(settings: Settings, redis: Redis, writer: Writer) -> Services:
     alarm, health = Alarm(arq_pool(redis)), Health(redis, settings.redis)
     templates = Templates(redis, settings.templates)
     library = Library(templates, settings.templates.cache)
-    paths = ReturnPaths.of(settings, NoDomains())
+    sending = Domains(redis, scripts, settings.domains, NoKeys())
+    senders = Senders(sending, settings.domains)
+    paths = ReturnPaths.of(settings, senders)
     return Services(
         settings=settings,
-        acceptor=Acceptor(store, alarm, health, library, writer, settings, paths),
+        acceptor=Acceptor(store, alarm, health, library, writer, senders, settings, paths),
         store=store,
         endpoints=Endpoints(redis, settings.webhooks),
         templates=templates,
@@ -131,6 +139,8 @@ def _services(settings: Settings, redis: Redis, writer: Writer) -> Services:
         suppressions=Suppressions(redis, scripts),
         unsubscriber=Unsubscriber(redis, scripts, alarm),
         tickets=writer.links.tickets,
+        domains=sending,
+        inquiries=Inquiries(redis, alarm),
         doorman=Doorman(redis, settings.api.key_cache),
         health=health,
         workshop=writer.workshop,

@@ -8,6 +8,8 @@ from typing import TypeAlias
 import orjson
 
 from app.events import Delivery, Event, Peer
+from app.identity.events import DomainEvent, Fact
+from app.identity.findings import Finding
 
 Json: TypeAlias = "str | int | bool | list[Json] | dict[str, Json] | None"
 
@@ -66,6 +68,44 @@ def peer_json(peer: Peer | None) -> dict[str, str | None]:
         "source": peer.source if peer else None,
         "source_ip": peer.source_address if peer else None,
     }
+
+
+def domain_event_json(event: DomainEvent) -> dict[str, Json]:
+    """Return an event about a domain as JSON; its `sequence` counts those of the domain."""
+    domain = event.domain
+    return {
+        "id": event.id,
+        "type": event.type.value,
+        "timestamp": rfc3339(event.timestamp),
+        "data": {
+            "domain": domain.name,
+            "status": domain.status.value,
+            "sequence": domain.events,
+            "records": [finding_json(each) for each in domain.findings],
+        },
+    }
+
+
+def finding_json(finding: Finding) -> dict[str, Json]:
+    """Return what was found of a record, as JSON; `value` is what should stand there."""
+    record = finding.record
+    return {
+        "purpose": record.purpose.value,
+        "name": record.name,
+        "type": record.type.value,
+        "value": finding.value,
+        "required": record.is_required,
+        "state": finding.state.value,
+        "found": list(finding.found),
+        "detail": finding.detail,
+    }
+
+
+def fact_bytes(sequence: int, fact: Fact) -> bytes:
+    """Return what an endpoint is told as the bytes of a webhook's body."""
+    if isinstance(fact, DomainEvent):
+        return orjson.dumps(domain_event_json(fact))
+    return event_bytes(Event(sequence, fact))
 
 
 def event_bytes(event: Event) -> bytes:

@@ -66,6 +66,7 @@ def running(directory: Path, way: Mapping[str, str]) -> Iterator[Stack]:
             "PILLARBOX_DELIVERY__ALLOWED_NETWORKS": '["127.0.0.0/8"]',
             "PILLARBOX_DELIVERY__EHLO_NAME": "bench.example.com",
             "PILLARBOX_DKIM__DIRECTORY": str(directory / "dkim"),
+            "PILLARBOX_DOMAINS__SHARED": '["example.com"]',
             "PILLARBOX_LOG__LEVEL": "warning",
             **way,
         }

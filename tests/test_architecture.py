@@ -37,7 +37,7 @@ ROOMS = {
         "server", "settings", "signals", "spool", "workshop",
     },
     "worker": {
-        "claims", "feedback", "outcomes", "policies", "reports", "routing", "signals", "sites", "smtp",
+        "claims", "feedback", "identity", "outcomes", "policies", "reports", "routing", "signals", "sites", "smtp",
     },
 }  # fmt: skip
 DRAWERS = {"base", "common", "core", "helper", "helpers", "misc", "util", "utils"}

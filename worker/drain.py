@@ -20,6 +20,7 @@ from worker.claims.guards import guard_of
 from worker.claims.leases import Lease
 from worker.claims.share import share_of
 from worker.claims.suppressed import spared, with_suppressed
+from worker.identity.permission import refusal
 from worker.outcomes.outcome import Outcome, Verdict
 from worker.resources import Resources
 from worker.routing.hosts import Route
@@ -71,6 +72,10 @@ async def _try(claim: MailClaim, lease: Lease, resources: Resources) -> Attempte
     started_at = resources.clock()
     if claim.is_overdue(started_at):
         return _alike(_EXPIRED, claim, resources)
+    hold = resources.settings.domains.hold
+    refused = await refusal(claim.message, resources.senders, hold)
+    if refused is not None:
+        return _alike(refused, claim, resources)
     hosts = await _way(claim, resources)
     if isinstance(hosts, Outcome):
         return _alike(hosts, claim, resources)

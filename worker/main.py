@@ -18,17 +18,24 @@ from arq.connections import ArqRedis
 from arq.worker import Worker
 
 from app.errors import ConfigurationError, SpoolFull
+from app.identity.domains import Domains
+from app.identity.keybook import NoKeys
+from app.identity.senders import Senders
 from app.processes.garbage import expect_to_serve
 from app.settings import Settings, read_settings
 from app.signals.logs import configure_logs
 from app.spool.client import Redis, end, translate
-from app.spool.jobs import DRAIN_JOB, Alarm, arq_pool, decode_job, encode_job
+from app.spool.inquiries import Inquiries
+from app.spool.jobs import DRAIN_JOB, INQUIRE_JOB, Alarm, arq_pool, decode_job, encode_job
 from app.spool.scripts import LANES_PER_JOB, Scripts
 from app.spool.work.lanes import Lanes
 from app.spool.work.policies import PolicyShelf
 from app.spool.work.sources import SourceBook
 from worker.claims.leases import Leases
 from worker.drains import Drains
+from worker.identity.checks import DomainChecks
+from worker.identity.inquiries import Answers
+from worker.identity.nameservers import NameServers
 from worker.jobs import Jobs
 from worker.notify import Notifier
 from worker.policies.fetching import Fetcher
@@ -97,12 +104,15 @@ async def open_resources(settings: Settings, redis: Redis) -> AsyncIterator[Reso
         notifier = await stack.enter_async_context(
             Notifier.open(settings.webhooks, resolver, utc_now)
         )
+        domains, alarm = Domains(redis, scripts, settings.domains, NoKeys()), Alarm(arq_pool(redis))
+        checks = _checks(settings, domains, resolver, alarm)
+        answers = await stack.enter_async_context(Answers(checks, Inquiries(redis, alarm)))
         reporting = Reporting.open(settings, redis, Publications(resolver, policies), utc_now)
         yield Resources(
             settings=settings,
             redis=redis,
             lanes=lanes,
-            alarm=Alarm(arq_pool(redis)),
+            alarm=alarm,
             leases=Leases(lanes, settings.delivery.lease),
             router=Router(resolver, settings.delivery),
             policies=policies,
@@ -113,11 +123,20 @@ async def open_resources(settings: Settings, redis: Redis) -> AsyncIterator[Reso
             carrier=Carrier(pool, settings.delivery),
             notifier=notifier,
             reports=await stack.enter_async_context(reporting),
+            senders=Senders(domains, settings.domains),
+            domains=domains,
+            answers=answers,
             metrics=Metrics(),
             stopping=asyncio.Event(),
             clock=utc_now,
             roll=random.random,
         )
+
+
+def _checks(settings: Settings, domains: Domains, resolver: Resolver, alarm: Alarm) -> DomainChecks:
+    query_s = settings.dns.query_timeout.total_seconds()
+    servers = NameServers(resolver, settings.domains, query_s)
+    return DomainChecks(domains, servers, alarm, settings.domains, utc_now, random.random)
 
 
 @asynccontextmanager
@@ -187,7 +206,7 @@ async def _listen(redis: Redis, resources: Resources, drains: Drains, pulse: Pul
 def _listener(pool: ArqRedis, jobs: Jobs, pulse: Pulse) -> Listener:
     settings = jobs.resources.settings.worker
     listener = Listener(
-        functions=[func(jobs.drain, name=DRAIN_JOB)],
+        functions=[func(jobs.drain, name=DRAIN_JOB), func(jobs.inquire, name=INQUIRE_JOB)],
         redis_pool=pool,
         queue_name=pool.default_queue_name,
         handle_signals=False,

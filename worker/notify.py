@@ -20,11 +20,10 @@ from datetime import datetime
 
 import aiohttp
 
-from app.events import Event
 from app.projects.endpoints import Endpoint
 from app.settings import WebhookSettings
 from app.spool.work.claims import Parcel
-from app.wire import event_bytes
+from app.wire import fact_bytes
 from worker.connector import OwnNames, guarded_sockets, http_session
 from worker.routing.resolver import Resolver
 
@@ -59,7 +58,7 @@ class Notifier:
 
     async def post(self, endpoint: Endpoint, parcel: Parcel) -> str | None:
         """Post one event; return None if the endpoint took it (2xx), else what went wrong in one line."""
-        body = event_bytes(Event(parcel.sequence, parcel.record))
+        body = fact_bytes(parcel.sequence, parcel.record)
         headers = signature_headers(endpoint.secret, parcel.record.id, self.clock(), body)
         try:
             async with self.session.post(

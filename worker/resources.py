@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from app.identity.domains import Domains
+from app.identity.senders import Senders
 from app.messages import Stream
 from app.projects.endpoints import Endpoint, load_endpoint
 from app.settings import Settings
@@ -16,6 +18,7 @@ from app.spool.work.claims import EndpointLane
 from app.spool.work.lanes import Lanes
 from app.spool.work.sources import SourceBook
 from worker.claims.leases import Leases
+from worker.identity.inquiries import Answers
 from worker.notify import Notifier
 from worker.policies.policybook import PolicyBook
 from worker.policies.protection import Protection
@@ -48,6 +51,9 @@ class Resources:
     carrier: Carrier
     notifier: Notifier
     reports: Reporting
+    senders: Senders
+    domains: Domains
+    answers: Answers
     metrics: Metrics
     stopping: asyncio.Event
     clock: Callable[[], datetime]

@@ -39,6 +39,7 @@ _MOST_LANES = 2_000
 """Lanes, and sites, that one tick looks at; where more are due at once, the others come at the next ticks."""
 _CLAIMS_AT_ONCE = 50
 _MESSAGES_AT_ONCE = 200
+_DOMAINS_AT_ONCE = 20
 
 _LOST = Outcome(
     Verdict.LOST,
@@ -107,12 +108,20 @@ def _lost(claim: MailClaim, index: int) -> Outcome:
 _Duty: TypeAlias = Callable[[Resources], Awaitable[None]]
 
 
+async def check_domains(resources: Resources) -> None:
+    """Start the checks of domains that are due, as many as there is room for here."""
+    room = min(resources.answers.room(), _DOMAINS_AT_ONCE)
+    for name in await resources.domains.due(room) if room > 0 else ():
+        resources.answers.check(name)
+
+
 async def keep_time(resources: Resources, start: Start) -> None:
     """Tick for ever; run it as a task."""
     duties: Mapping[str, _Duty] = {
         "return_lost_claims": return_lost_claims,
         "end_overdue": end_overdue,
         "wake_due": partial(wake_due, start=start),
+        "check_domains": check_domains,
     }
     while True:
         await asyncio.sleep(_TICK_S)

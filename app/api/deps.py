@@ -27,6 +27,7 @@ from app.api.document import KEY_HEADER, KEY_PATTERN
 from app.api.problems import InvalidHeader
 from app.api.sending.envelope import EnvelopeForm, read_query
 from app.api.sending.requests import MessageRequest
+from app.identity.domains import Domains
 from app.ids import MESSAGE_PATTERN, EndpointId, MessageId
 from app.letters.authoring import Author
 from app.letters.drafts import Draft, RawDraft
@@ -38,6 +39,7 @@ from app.projects.tickets import Tickets
 from app.projects.unsubscribing import Unsubscriber
 from app.settings import Settings
 from app.spool.health import Health
+from app.spool.inquiries import Inquiries
 from app.spool.store import Idempotency, Store
 from app.workshop.workshop import Workshop
 
@@ -58,6 +60,8 @@ class Services:
     suppressions: Suppressions
     unsubscriber: Unsubscriber
     tickets: Tickets
+    domains: Domains
+    inquiries: Inquiries
     doorman: Doorman
     health: Health
     workshop: Workshop

@@ -20,8 +20,11 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from app.api.answers.batches import BatchProblemOut
+from app.api.answers.domains import DomainEventOut
+from app.api.answers.history import EventOut
 from app.api.answers.problems import ProblemOut
 from app.api.body import JSON, MAIL
+from app.api.identity.domainforms import DomainRequest
 from app.api.problems import KINDS, MEDIA_TYPE
 from app.api.resources.exports import MEDIA_TYPES, Form
 from app.api.resources.forms import EndpointRequest, SuppressionLine, SuppressionRequest
@@ -51,6 +54,7 @@ Call: TypeAlias = Literal[
     "read",
     "delete_version",
     "delete_suppression",
+    "verify",
     "ready",
 ]
 Responses: TypeAlias = "dict[int | str, dict[str, Json]]"
@@ -94,6 +98,7 @@ _CODES: Mapping[Call, tuple[str, ...]] = MappingProxyType(
         "import": (*_READ_BODY, "invalid_parameter", *_KEYED, *_STORED, "spool_full"),
         "delete_suppression": ("invalid_parameter", *_KEYED, "not_found", *_STORED),
         "read": (*_KEYED, "not_found", *_STORED),
+        "verify": (*_KEYED, "not_found", *_STORED),
         "ready": ("not_ready",),
     }
 )
@@ -114,6 +119,7 @@ _REQUESTS = (
     UnsavedRequest,
     SuppressionRequest,
     SuppressionLine,
+    DomainRequest,
 )
 _PROBLEMS = (ProblemOut, BatchProblemOut)
 
@@ -260,7 +266,7 @@ def _own_schemas() -> dict[str, Json]:
     _, added = models_json_schema(
         [
             *((model, "validation") for model in _REQUESTS),
-            *((model, "serialization") for model in _PROBLEMS),
+            *((model, "serialization") for model in (*_PROBLEMS, EventOut, DomainEventOut)),
         ],
         ref_template="#/components/schemas/{model}",
     )
@@ -283,6 +289,7 @@ def _named(part: Json) -> set[str]:
 
 
 def _webhook(kind: EventType) -> dict[str, Json]:
+    form = DomainEventOut if kind.startswith("domain.") else EventOut
     return {
         "operationId": f"on_{kind.name.lower()}",
         "summary": _SUMMARIES[kind],
@@ -291,7 +298,7 @@ def _webhook(kind: EventType) -> dict[str, Json]:
         "parameters": [_webhook_header(name, text) for name, text in _SIGNATURE.items()],
         "requestBody": {
             "required": True,
-            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/EventOut"}}},
+            "content": {JSON: {"schema": {"$ref": f"#/components/schemas/{form.__name__}"}}},
         },
         "responses": {"2XX": {"description": "Taken; it is not posted again."}},
     }
@@ -332,6 +339,8 @@ _SUMMARIES: Mapping[EventType, str] = MappingProxyType(
         EventType.UNKNOWN: "The message was sent, but the receiver's answer was lost, and it is not sent again",
         EventType.SUPPRESSED: "The address is on the suppression list, and the message is not sent to it",
         EventType.UNSUBSCRIBED: "The recipient wants no more mail of this stream",
+        EventType.DOMAIN_VERIFIED: "The DNS records of a domain are right, and mail may be sent from it",
+        EventType.DOMAIN_FAILING: "They have been wrong for too long, and mail from the domain is held",
     }
 )
 _SIGNATURE: Mapping[str, str] = MappingProxyType(

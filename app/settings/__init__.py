@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from app.errors import ConfigurationError
 from app.networks import Network
 from app.settings.delivering import DeliverySettings, DnsSettings, TlsSettings
+from app.settings.domains import DomainSettings
 from app.settings.forms import Count, Group, Port, Seconds
 from app.settings.returnpath import ReturnPathSettings
 from app.settings.rootkeys import SecretSettings
@@ -217,6 +218,7 @@ class Settings(BaseSettings):
     tls: TlsSettings = TlsSettings()
     webhooks: WebhookSettings = WebhookSettings()
     templates: TemplateSettings = TemplateSettings()
+    domains: DomainSettings = DomainSettings()
     dkim: DkimSettings = DkimSettings()
     reports: ReportSettings = ReportSettings()
     content: ContentSettings = ContentSettings()

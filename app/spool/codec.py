@@ -12,6 +12,8 @@ from typing import Generic, TypeVar
 import msgspec
 
 from app.events import AttemptRecord, EventRecord
+from app.identity.domain import Domain
+from app.identity.events import DomainEvent, Fact
 from app.messages import Message, Receipt, RecipientState, Suppression
 
 T = TypeVar("T")
@@ -21,7 +23,9 @@ _OWN_COPIES = b"\x02"
 """Messages whose recipients have bytes of their own: programs that know of one copy only find none."""
 _SHARED_PARTS = b"\x03"
 """Messages with parts that are kept apart: programs that do not know of them would send their names."""
-_READABLE = (_FIRST, _OWN_COPIES, _SHARED_PARTS)
+_ABOUT_DOMAINS = b"\x04"
+"""Events about domains, in lanes where events about recipients wait too."""
+_READABLE = (_FIRST, _OWN_COPIES, _SHARED_PARTS, _ABOUT_DOMAINS)
 
 
 class Unreadable(ValueError):
@@ -60,3 +64,16 @@ EVENT = Codec(EventRecord)
 ATTEMPT = Codec(AttemptRecord)
 RECEIPT = Codec(Receipt)
 SUPPRESSION = Codec(Suppression)
+DOMAIN = Codec(Domain)
+_DOMAIN_EVENT = Codec(DomainEvent, lambda _: _ABOUT_DOMAINS)
+
+
+def encode_fact(fact: Fact) -> bytes:
+    """Return the stored form of what an endpoint is told."""
+    return _DOMAIN_EVENT.encode(fact) if isinstance(fact, DomainEvent) else EVENT.encode(fact)
+
+
+def decode_fact(stored: bytes) -> Fact:
+    """Return what an endpoint is told. Raises Unreadable."""
+    is_about_domain = stored.startswith(_ABOUT_DOMAINS)
+    return _DOMAIN_EVENT.decode(stored) if is_about_domain else EVENT.decode(stored)

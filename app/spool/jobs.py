@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 import structlog
@@ -23,6 +23,8 @@ from app.spool.scripts import LANES_PER_JOB
 
 DRAIN_JOB = "drain"
 """Name of the job that starts drains; its arguments are the names of lanes."""
+INQUIRE_JOB = "inquire"
+"""Name of the job that asks a worker: its arguments are the id of the inquiry, its kind, and what it is about."""
 
 _HEAD_START_MS = 24 * 3600 * 1000
 """arq compares the clock of who rings with that of who listens: this much the first may be ahead."""
@@ -90,19 +92,30 @@ class Alarm:
             if not asked:
                 return
             try:
-                await self._enqueue(asked)
+                await self._enqueue(DRAIN_JOB, _in_jobs(asked))
                 self.is_heard = True
             except (RedisError, OSError) as error:
                 self.is_heard = False
                 _log.warning("ring_lost", lanes=len(asked), error=str(error))
 
-    async def _enqueue(self, lanes: Sequence[str]) -> None:
+    async def inquire(self, *names: str) -> None:
+        """Ask a worker (`app.spool.inquiries`). Never raises: an inquiry that is lost has no answer."""
+        try:
+            await self._enqueue(INQUIRE_JOB, (names,))
+        except (RedisError, OSError) as error:
+            _log.warning("inquiry_lost", inquiry=names[0], error=str(error))
+
+    async def _enqueue(self, function: str, jobs: Iterable[tuple[str, ...]]) -> None:
         """Do what arq's `enqueue_job` does, but for the two calls that ask whether a fresh id is in use."""
         async with self._pool.pipeline(transaction=True) as step:
-            for start in range(0, len(lanes), LANES_PER_JOB):
+            for names in jobs:
                 job, now = uuid.uuid4().hex, timestamp_ms()
-                names = tuple(lanes[start : start + LANES_PER_JOB])
-                content = serialize_job(DRAIN_JOB, names, {}, None, now, serializer=encode_job)
+                content = serialize_job(function, names, {}, None, now, serializer=encode_job)
                 step.psetex(job_key_prefix + job, _EXPIRES_MS, content)
                 step.zadd(self._pool.default_queue_name, {job: now - _HEAD_START_MS})
             await step.execute()
+
+
+def _in_jobs(lanes: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    for start in range(0, len(lanes), LANES_PER_JOB):
+        yield tuple(lanes[start : start + LANES_PER_JOB])

@@ -51,6 +51,9 @@ keyring                     hash   `version`, which grows with each change of an
                                    `canary`, which only the secret of the installation opens
 sts:<domain>                hash   an MTA-STS `policy`, and when it was last `used`, ms       when it expires
 sts_due                     zset   domains by the next refresh of their policy, ms            entry by entry
+domains:<project>           hash   domain -> its record                                      with the domain
+domain_checks               zset   `<project>/<domain>` by the next check of its records, ms  with the domain
+inquiry:<inquiry>           string what a worker answers to a question of the API             after a minute
 key:<key>                   string an API key's record: hash of the secret, scopes            when revoked
 queue, arq:*                       arq's own; losing all of it loses no mail                  seconds
 """
@@ -96,6 +99,9 @@ class Keyspace:
     keyring: str
     sts: str
     sts_due: str
+    domains: str
+    domain_checks: str
+    inquiry: str
     key: str
     queue: str
 
@@ -111,6 +117,7 @@ class Keyspace:
             "dkim_looks",
             "keyring",
             "sts_due",
+            "domain_checks",
             "clock",
             "queue",
         }

@@ -72,6 +72,11 @@ class Scripts:
     load_policy: Script
     keep_policy: Script
     due_policies: Script
+    keep_domain: Script
+    remove_domain: Script
+    hasten_domain: Script
+    due_domains: Script
+    keep_check: Script
 
     @classmethod
     def of(cls, keys: Keyspace, settings: Settings) -> Scripts:
@@ -107,6 +112,11 @@ class Scripts:
             load_policy=script("load_policy"),
             keep_policy=script("keep_policy"),
             due_policies=script("due_policies"),
+            keep_domain=script("keep_domain", flags=""),
+            remove_domain=script("remove_domain"),
+            hasten_domain=script("hasten_domain"),
+            due_domains=script("due_domains"),
+            keep_check=script("keep_check"),
         )
 
 

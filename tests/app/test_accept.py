@@ -22,6 +22,7 @@ from app.spool.health import Health
 from app.spool.jobs import Alarm, arq_pool
 from app.workshop.workshop import Workshop
 from tests.app.spool.conftest import Spool, spool, spool_settings
+from tests.fakes.identity import free_senders
 from tests.fakes.letters import PROJECT
 
 __all__ = ["spool"]
@@ -58,7 +59,8 @@ async def most_at_a_time(
     writer = SlowWriter(Keyring(KeyFolder(None)), workshop, settings)
     alarm, health = Alarm(arq_pool(spool.redis)), Health(spool.redis, settings.redis)
     library = Library(Templates(spool.redis, settings.templates), settings.templates.cache)
-    acceptor = Acceptor(spool.store, alarm, health, library, writer, settings)
+    senders = free_senders(spool.redis, settings)
+    acceptor = Acceptor(spool.store, alarm, health, library, writer, senders, settings)
     callers = [Caller(project, KeyId("key_1"), frozenset()) for project in projects]
     await asyncio.gather(*(acceptor.accept(draft, caller, None) for caller in callers * 12))
     return max(writer.counts)

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TypeAlias
 
-from app.events import EventRecord
+from app.identity.events import Fact
 from app.ids import DrainId, EndpointId, MessageId, ProjectId
 from app.messages import Message, RecipientState, Stream, Suppression
 from app.spool.client import Reply
-from app.spool.codec import EVENT, MESSAGE, STATE, SUPPRESSION
+from app.spool.codec import MESSAGE, STATE, SUPPRESSION, decode_fact
 from app.spool.replies import as_bytes, as_int, as_list, as_text
 from app.spool.work.reports import (
     ReportClaim,
@@ -114,7 +114,7 @@ class Parcel:
     member: str
     sequence: int
     tries: int
-    record: EventRecord
+    record: Fact
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,4 +186,4 @@ def _index(member: str) -> int:
 
 def _parcel(member: str, value: Reply) -> Parcel:
     sequence, tries, record = as_bytes(value).split(b" ", 2)
-    return Parcel(member, int(sequence), int(tries), EVENT.decode(record))
+    return Parcel(member, int(sequence), int(tries), decode_fact(record))

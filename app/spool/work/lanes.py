@@ -17,7 +17,7 @@ from app.events import AttemptRecord, EventRecord
 from app.ids import DrainId
 from app.messages import Message, RecipientState, Suppression
 from app.spool.client import Argument, Redis, Reply
-from app.spool.codec import ATTEMPT, EVENT, MESSAGE, STATE, SUPPRESSION, Unreadable
+from app.spool.codec import ATTEMPT, EVENT, MESSAGE, STATE, SUPPRESSION, Unreadable, encode_fact
 from app.spool.replies import as_bytes, as_int, as_list, as_text
 from app.spool.scripts import Scripts
 from app.spool.work.claims import (
@@ -184,7 +184,7 @@ class Lanes:
         """Store when each parcel is tried again (None: it is done with); else as `settle`."""
         arguments: list[Argument] = [*_opening(claim, closing)]
         for parcel, wait in zip(claim.parcels, waits, strict=True):
-            value = b"%d %d %b" % (parcel.sequence, parcel.tries + 1, EVENT.encode(parcel.record))
+            value = b"%d %d %b" % (parcel.sequence, parcel.tries + 1, encode_fact(parcel.record))
             arguments += [parcel.member, _milliseconds(wait), value]
         return _settled(claim, await self._redis.run(self._scripts.settle_parcels, *arguments))
 

@@ -26,6 +26,8 @@ async def test_every_call_with_a_foreign_id_is_404(
     own |= {"template_name": "welcome", "version": "1"}
     await client.post("/templates", {"name": "welcome", "text": "Hello"})
     own["address"] = "ada@example.com"
+    await client.post("/domains", {"name": "shop.example"})
+    own["domain_name"] = "shop.example"
     swept = 0
     for path, calls in app.openapi()["paths"].items():
         if "{" not in path:
@@ -41,6 +43,7 @@ async def test_every_call_with_a_foreign_id_is_404(
     assert swept >= 12
     assert (await client.get(f"/endpoints/{own['endpoint_id']}")).status == 200
     assert (await client.get("/templates/welcome")).at("/versions") == [1]
+    assert (await client.get("/domains/shop.example")).status == 200
     assert (await client.get("/suppressions/ada@example.com")).status == 200
 
 
@@ -48,7 +51,8 @@ async def test_lists_hold_nothing_foreign(client: Client, stranger: Client) -> N
     await client.post("/endpoints", {"url": "https://shop.example/hook"})
     await client.post("/templates", {"name": "welcome", "text": "Hello"})
     await client.post("/suppressions", {"addresses": ["ada@example.com"]})
-    for path in ("/endpoints", "/templates", "/suppressions"):
+    await client.post("/domains", {"name": "shop.example"})
+    for path in ("/endpoints", "/templates", "/suppressions", "/domains"):
         assert (await stranger.get(path)).at("/data") == []
     assert (await stranger.get("/suppressions/export")).body == b""
 

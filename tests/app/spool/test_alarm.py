@@ -25,6 +25,7 @@ from app.spool.jobs import Alarm, arq_pool
 from app.workshop.workshop import Workshop
 from tests.app.spool.conftest import Spool, spool_settings
 from tests.app.spool.test_jobs import jobs
+from tests.fakes.identity import free_senders
 from tests.fakes.waiting import eventually
 
 CALLER = Caller(ProjectId("shop"), KeyId("0" * 32), ALL_SCOPES)
@@ -77,7 +78,8 @@ async def test_nobody_who_sends_waits_for_the_alarm(spool: Spool, valkey_url: st
         workshop = Workshop(settings.workshop, WorkshopMetrics(new_registry()))
         library = Library(Templates(hanging, settings.templates), settings.templates.cache)
         writer = Writer(Keyring(KeyFolder(None)), workshop, settings)
-        acceptor = Acceptor(spool.store, alarm, health, library, writer, settings)
+        senders = free_senders(hanging, settings)
+        acceptor = Acceptor(spool.store, alarm, health, library, writer, senders, settings)
         async with kept(alarm), asyncio.timeout(10):
             receipts = [
                 await acceptor.accept(Draft(ADA, (ADA,), text="hello"), CALLER, None)

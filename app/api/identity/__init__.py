@@ -1,0 +1,1 @@
+"""Calls about the domains of a project."""
