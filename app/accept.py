@@ -20,6 +20,7 @@ from app.errors import (
     PillarboxError,
     SpoolError,
     TooLarge,
+    VaultClosed,
 )
 from app.identity.returnpath import NO_PATHS, Place, ReturnPaths
 from app.identity.senders import Senders
@@ -77,7 +78,7 @@ class Acceptor:
     ) -> Receipt:
         """Compose, sign and keep the message; return its receipt once it is on disk.
 
-        Raises InvalidRequest, TooLarge, IdempotencyConflict, or SpoolError; then nothing was kept.
+        Raises InvalidRequest, TooLarge, IdempotencyConflict, VaultClosed, or SpoolError; then nothing was kept.
         """
         self.health.require_room()
         draft = await self._permitted(draft, caller.project)
@@ -127,7 +128,7 @@ class Acceptor:
         try:
             draft = await self._permitted(draft, caller.project)
             return await self.writer.outline(draft, await self._message(draft, caller))
-        except (InvalidRequest, TooLarge, SpoolError) as error:
+        except (InvalidRequest, TooLarge, SpoolError, VaultClosed) as error:
             return error
 
     def _composed(
@@ -154,7 +155,7 @@ class Acceptor:
             return await self._first_or(draft, caller, once)
         try:
             return await self.accept(draft, caller, once)
-        except (InvalidRequest, TooLarge, IdempotencyConflict, SpoolError) as error:
+        except (InvalidRequest, TooLarge, IdempotencyConflict, SpoolError, VaultClosed) as error:
             return await self._first_or(error, caller, once)
 
     async def _first_or(

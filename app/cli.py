@@ -164,6 +164,27 @@ def create_secret() -> None:
     typer.echo(new_secret())
 
 
+@_secrets.command("rekey")
+def rekey_secrets() -> None:
+    """Encrypt all DKIM keys under PILLARBOX_SECRETS__KEY, so that former secrets may go."""
+    from app.identity.keys.agenda import Agenda
+    from app.identity.keys.opening import key_store
+    from app.identity.keys.rekeying import Progress, rekey
+    from app.spool.client import Redis
+
+    def tell(done: Progress) -> None:
+        typer.echo(f"{done.domains} domains, {done.keys} keys encrypted anew", err=True)
+
+    async def run() -> Progress:
+        settings = read_settings()
+        async with Redis.connect(settings.redis) as redis:
+            return await rekey(key_store(redis, settings), Agenda(redis), tell)
+
+    with _explained(_FAILED):
+        done = asyncio.run(run())
+    typer.echo(f"{done.keys} keys of {done.domains} domains were encrypted anew")
+
+
 @_dkim.command("create")
 def create_dkim(
     domain: Annotated[str, typer.Argument(help="The domain of your From addresses.")],

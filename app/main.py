@@ -15,6 +15,7 @@ from app.accept import Acceptor
 from app.api.deps import Services
 from app.api.document import DESCRIPTION, VERSION, Api
 from app.api.identity import domains
+from app.api.identity import keys as key_routes
 from app.api.middleware import Boundary, Room
 from app.api.problems import on_domain_error, on_http_error, on_parameter_error
 from app.api.resources import batches, endpoints, messages, suppressions
@@ -24,9 +25,11 @@ from app.dashboard.inbox import mailbox_router
 from app.dashboard.unsubscribing import router as unsubscribing
 from app.errors import ConfigurationError, PillarboxError
 from app.identity.domains import Domains
-from app.identity.keybook import NoKeys
+from app.identity.keybook import StoredKeys
 from app.identity.keys.keyfolder import KeyFolder
 from app.identity.keys.keyring import Keyring
+from app.identity.keys.keystore import KeyStore
+from app.identity.keys.opening import key_store, require_fitting_secret
 from app.identity.returnpath import ReturnPaths
 from app.identity.senders import Senders
 from app.letters.additions import Links
@@ -92,6 +95,7 @@ def create_app(settings: Settings) -> FastAPI:
         template_routes.router,
         suppressions.router,
         domains.router,
+        key_routes.router,
     ):
         app.include_router(router)
     app.include_router(health_routes.router)
@@ -106,9 +110,11 @@ def _lifespan(settings: Settings, folder: KeyFolder, metrics: WorkshopMetrics) -
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with Redis.connect(settings.redis) as redis:
             workshop = Workshop(settings.workshop, metrics)
-            writer = Writer(Keyring(folder), workshop, settings, links=Links.of(settings))
-            services = _services(settings, redis, writer)
+            dkim = key_store(redis, settings)
+            writer = Writer(Keyring(folder, dkim), workshop, settings, links=Links.of(settings))
+            services = _services(redis, writer, dkim)
             await _tell_condition(services)
+            await require_fitting_secret(dkim)
             app.state.services = services
             async with workshop.opened(), asyncio.TaskGroup() as tasks:
                 watching = tasks.create_task(services.health.watch())
@@ -120,13 +126,14 @@ def _lifespan(settings: Settings, folder: KeyFolder, metrics: WorkshopMetrics) -
     return lifespan
 
 
-def _services(settings: Settings, redis: Redis, writer: Writer) -> Services:
+def _services(redis: Redis, writer: Writer, dkim: KeyStore) -> Services:
+    settings = writer.settings
     scripts = Scripts.of(redis.keys, settings)
     store = Store(redis, scripts, settings.retention)
     alarm, health = Alarm(arq_pool(redis)), Health(redis, settings.redis)
     templates = Templates(redis, settings.templates)
     library = Library(templates, settings.templates.cache)
-    sending = Domains(redis, scripts, settings.domains, NoKeys())
+    sending = Domains(redis, scripts, settings.domains, StoredKeys(dkim))
     senders = Senders(sending, settings.domains)
     paths = ReturnPaths.of(settings, senders)
     return Services(
@@ -141,6 +148,7 @@ def _services(settings: Settings, redis: Redis, writer: Writer) -> Services:
         tickets=writer.links.tickets,
         domains=sending,
         inquiries=Inquiries(redis, alarm),
+        dkim=dkim,
         doorman=Doorman(redis, settings.api.key_cache),
         health=health,
         workshop=writer.workshop,

@@ -19,7 +19,9 @@ from arq.worker import Worker
 
 from app.errors import ConfigurationError, SpoolFull
 from app.identity.domains import Domains
-from app.identity.keybook import NoKeys
+from app.identity.keybook import StoredKeys
+from app.identity.keys.agenda import Agenda
+from app.identity.keys.opening import key_store, require_fitting_secret
 from app.identity.senders import Senders
 from app.processes.garbage import expect_to_serve
 from app.settings import Settings, read_settings
@@ -35,6 +37,7 @@ from worker.claims.leases import Leases
 from worker.drains import Drains
 from worker.identity.checks import DomainChecks
 from worker.identity.inquiries import Answers
+from worker.identity.keykeeper import KeyKeeper
 from worker.identity.nameservers import NameServers
 from worker.jobs import Jobs
 from worker.notify import Notifier
@@ -104,7 +107,8 @@ async def open_resources(settings: Settings, redis: Redis) -> AsyncIterator[Reso
         notifier = await stack.enter_async_context(
             Notifier.open(settings.webhooks, resolver, utc_now)
         )
-        domains, alarm = Domains(redis, scripts, settings.domains, NoKeys()), Alarm(arq_pool(redis))
+        keeper, alarm = _keeper(settings, redis, resolver), Alarm(arq_pool(redis))
+        domains = Domains(redis, scripts, settings.domains, StoredKeys(keeper.store))
         checks = _checks(settings, domains, resolver, alarm)
         answers = await stack.enter_async_context(Answers(checks, Inquiries(redis, alarm)))
         reporting = Reporting.open(settings, redis, Publications(resolver, policies), utc_now)
@@ -126,6 +130,7 @@ async def open_resources(settings: Settings, redis: Redis) -> AsyncIterator[Reso
             senders=Senders(domains, settings.domains),
             domains=domains,
             answers=answers,
+            keeper=keeper,
             metrics=Metrics(),
             stopping=asyncio.Event(),
             clock=utc_now,
@@ -137,6 +142,11 @@ def _checks(settings: Settings, domains: Domains, resolver: Resolver, alarm: Ala
     query_s = settings.dns.query_timeout.total_seconds()
     servers = NameServers(resolver, settings.domains, query_s)
     return DomainChecks(domains, servers, alarm, settings.domains, utc_now, random.random)
+
+
+def _keeper(settings: Settings, redis: Redis, resolver: Resolver) -> KeyKeeper:
+    rotate_after = settings.dkim.rotate_after
+    return KeyKeeper(key_store(redis, settings), Agenda(redis), resolver, rotate_after, utc_now)
 
 
 @asynccontextmanager
@@ -157,6 +167,7 @@ async def run(settings: Settings) -> None:
     """Work until SIGTERM or SIGINT."""
     pulse = Pulse()
     async with Redis.connect(settings.redis) as redis, open_resources(settings, redis) as resources:
+        await require_fitting_secret(resources.keeper.store)
         _stop_on_signals(resources)
         async with (
             serve_health(settings.worker, pulse, resources.metrics.exposition),
@@ -165,6 +176,7 @@ async def run(settings: Settings) -> None:
             leases = tasks.create_task(resources.leases.keep())
             refreshing = tasks.create_task(resources.policies.keep_fresh())
             counting = tasks.create_task(resources.reports.tls.keep())
+            keeping = tasks.create_task(resources.keeper.keep())
             async with Drains(resources) as drains:
                 ticking = tasks.create_task(keep_time(resources, drains.start))
                 listening = tasks.create_task(_listen(redis, resources, drains, pulse))
@@ -173,7 +185,7 @@ async def run(settings: Settings) -> None:
                 await end(ticking)
                 await end(listening)
                 await drains.stop(settings.worker.patience.total_seconds())
-            for task in (refreshing, counting, leases):
+            for task in (refreshing, counting, keeping, leases):
                 await end(task)
         _log.info("worker_stopped")
 

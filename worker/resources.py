@@ -19,6 +19,7 @@ from app.spool.work.lanes import Lanes
 from app.spool.work.sources import SourceBook
 from worker.claims.leases import Leases
 from worker.identity.inquiries import Answers
+from worker.identity.keykeeper import KeyKeeper
 from worker.notify import Notifier
 from worker.policies.policybook import PolicyBook
 from worker.policies.protection import Protection
@@ -54,6 +55,7 @@ class Resources:
     senders: Senders
     domains: Domains
     answers: Answers
+    keeper: KeyKeeper
     metrics: Metrics
     stopping: asyncio.Event
     clock: Callable[[], datetime]

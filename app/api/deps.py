@@ -28,6 +28,7 @@ from app.api.problems import InvalidHeader
 from app.api.sending.envelope import EnvelopeForm, read_query
 from app.api.sending.requests import MessageRequest
 from app.identity.domains import Domains
+from app.identity.keys.keystore import KeyStore
 from app.ids import MESSAGE_PATTERN, EndpointId, MessageId
 from app.letters.authoring import Author
 from app.letters.drafts import Draft, RawDraft
@@ -62,6 +63,7 @@ class Services:
     tickets: Tickets
     domains: Domains
     inquiries: Inquiries
+    dkim: KeyStore
     doorman: Doorman
     health: Health
     workshop: Workshop

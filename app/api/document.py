@@ -25,6 +25,7 @@ from app.api.answers.history import EventOut
 from app.api.answers.problems import ProblemOut
 from app.api.body import JSON, MAIL
 from app.api.identity.domainforms import DomainRequest
+from app.api.identity.keyforms import KeyRequest
 from app.api.problems import KINDS, MEDIA_TYPE
 from app.api.resources.exports import MEDIA_TYPES, Form
 from app.api.resources.forms import EndpointRequest, SuppressionLine, SuppressionRequest
@@ -55,6 +56,9 @@ Call: TypeAlias = Literal[
     "delete_version",
     "delete_suppression",
     "verify",
+    "import_key",
+    "rotate",
+    "revoke",
     "ready",
 ]
 Responses: TypeAlias = "dict[int | str, dict[str, Json]]"
@@ -83,7 +87,7 @@ _KEY_TEXT = (
 _KEYED = ("unauthenticated", "forbidden")
 _STORED = ("spool_unavailable",)
 _READ_BODY = ("too_large", "unsupported_media_type", "invalid_request", "crowded")
-_SENT = ("invalid_header", *_KEYED, "idempotency_conflict", *_STORED, "spool_full")
+_SENT = ("invalid_header", *_KEYED, "idempotency_conflict", *_STORED, "spool_full", "vault_closed")
 _CODES: Mapping[Call, tuple[str, ...]] = MappingProxyType(
     {
         "send": ("malformed_json", *_READ_BODY, *_SENT),
@@ -97,6 +101,17 @@ _CODES: Mapping[Call, tuple[str, ...]] = MappingProxyType(
         "delete_version": (*_KEYED, "not_found", "invalid_request", *_STORED),
         "import": (*_READ_BODY, "invalid_parameter", *_KEYED, *_STORED, "spool_full"),
         "delete_suppression": ("invalid_parameter", *_KEYED, "not_found", *_STORED),
+        "import_key": (
+            "malformed_json",
+            *_READ_BODY,
+            *_KEYED,
+            "not_found",
+            *_STORED,
+            "spool_full",
+            "vault_closed",
+        ),
+        "rotate": (*_KEYED, "not_found", "invalid_request", *_STORED, "spool_full", "vault_closed"),
+        "revoke": ("invalid_parameter", *_KEYED, "not_found", "invalid_request", *_STORED),
         "read": (*_KEYED, "not_found", *_STORED),
         "verify": (*_KEYED, "not_found", *_STORED),
         "ready": ("not_ready",),
@@ -120,6 +135,7 @@ _REQUESTS = (
     SuppressionRequest,
     SuppressionLine,
     DomainRequest,
+    KeyRequest,
 )
 _PROBLEMS = (ProblemOut, BatchProblemOut)
 

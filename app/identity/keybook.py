@@ -58,20 +58,3 @@ class StoredKeys:
             if key.state(now) is not KeyState.RETIRED
         ]
         return tuple(sorted(found, key=lambda key: not key.is_required))
-
-
-class NoKeys:
-    """An installation that keeps no keys for its projects: none of their domains is ever verified."""
-
-    async def prepare(self, _project: ProjectId, _domain: str) -> None:
-        """Make none."""
-
-    async def listed(self, _project: ProjectId, _domain: str) -> tuple[PublicKey, ...]:
-        """Return none."""
-        return ()
-
-    async def confirm(self, _project: ProjectId, _domain: str, _selectors: Collection[str]) -> None:
-        """Note nothing."""
-
-    async def forget(self, _project: ProjectId, _domain: str) -> None:
-        """Have nothing to destroy."""

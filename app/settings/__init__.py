@@ -104,12 +104,18 @@ class TemplateSettings(Group):
 
 
 class DkimSettings(Group):
-    """The keys that sign."""
+    """The keys that sign ([keys.md](keys.md))."""
 
     directory: Path | None = None
-    """Folder with `<domain>/<selector>.pem`, RSA or Ed25519; all keys of a domain sign."""
+    """Folder with `<domain>/<selector>.pem`, RSA or Ed25519: keys for all projects that have none of their own for
+    the domain. All keys of a domain sign."""
     required: bool = True
     """Refuse mail from a domain without a key."""
+    overlap: Seconds = timedelta(days=7)
+    """How long the record of a key that was rotated out stays, after the last mail that it signed can have left
+    (`delivery.max_expires_after`): for those who verify late."""
+    rotate_after: Seconds | None = None
+    """Age at which the keys of a domain are rotated without being asked, such as `180d`; never where missing."""
 
 
 class ReportSettings(Group):
@@ -238,10 +244,11 @@ class Settings(BaseSettings):
             raise ValueError("delivery.expires_after is longer than delivery.max_expires_after")
         if self.api.max_held_bytes < self.api.max_body_bytes:
             raise ValueError("api.max_held_bytes is less than api.max_body_bytes, one body")
-        if self.dkim.required and self.dkim.directory is None:
+        if self.dkim.required and not (self.dkim.directory or self.secrets.key):
             raise ValueError(
-                "dkim.required is true but dkim.directory is not set: name the folder of the keys "
-                "(`pillarbox dkim create` makes them), or set PILLARBOX_DKIM__REQUIRED=false"
+                "dkim.required is true but no key can be there: set PILLARBOX_SECRETS__KEY, so that projects have "
+                "keys (`pillarbox secrets create` prints one), or name the folder of keys for all projects, "
+                "dkim.directory (`pillarbox dkim create` makes them), or set PILLARBOX_DKIM__REQUIRED=false"
             )
         if self.unsubscribe.base_url and not self.secrets.key:
             raise ValueError(

@@ -44,7 +44,8 @@ suppressions:<list>         hash   normal form of an address -> why and since wh
 suppressed:<list>           zset   the same addresses in their order, all with score 0        entry by entry
 dkim:<project>:<domain>     hash   `k:<selector>` a key without its secret, `s:<selector>`     with the last key
                                    that, encrypted; and the `version` of all
-dkim_domains                zset   `<project>:<domain>` by when its newest key was made, ms   with the last key
+dkim_domains                zset   `<project>:<domain>` by when its newest key that signs     with the last key
+                                   was made, ms; `inf` while there is nothing to rotate
 dkim_looks                  zset   `<project>:<domain>` whose new keys wait for their         when they sign
                                    records, by the next look for those, ms
 keyring                     hash   `version`, which grows with each change of any key; the    never

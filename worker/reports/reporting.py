@@ -10,6 +10,7 @@ from datetime import datetime
 
 from app.identity.keys.keyfolder import KeyFolder
 from app.identity.keys.keyring import Keyring
+from app.identity.keys.opening import key_store
 from app.settings import Settings
 from app.spool.client import Redis
 from app.spool.scripts import Scripts
@@ -45,7 +46,7 @@ class Reporting:
         Raises ConfigurationError for DKIM keys that cannot be used.
         """
         scripts = Scripts.of(redis.keys, settings)
-        keyring = Keyring(KeyFolder(settings.dkim.directory))
+        keyring = Keyring(KeyFolder(settings.dkim.directory), key_store(redis, settings))
         desk = Desk(Store(redis, scripts, settings.retention), keyring, clock)
         is_wanted = settings.reports.tls_from is not None
         tls = TlsReports(TlsLedger(redis, scripts), published, clock, is_wanted=is_wanted)

@@ -145,6 +145,18 @@ def with_room(keys: Keys, new: Keys) -> Keys:
     return in_order(keys + new)
 
 
+def awaited(keys: Iterable[DomainKey]) -> Keys:
+    """Return the keys of a rotation that is under way: made here, and waiting for their records."""
+    return tuple(key for key in keys if key.is_pending and not key.is_imported)
+
+
+def aging_since(keys: Keys) -> datetime | None:
+    """Return when the newest key that signs was made, None while there is nothing to rotate."""
+    if awaited(keys):
+        return None
+    return max((key.created_at for key in keys if key.is_active), default=None)
+
+
 def in_order(keys: Iterable[DomainKey]) -> Keys:
     """Return keys, oldest first."""
     return tuple(sorted(keys, key=lambda key: (key.created_at, key.selector)))

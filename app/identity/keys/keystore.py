@@ -11,7 +11,7 @@ Secrets of keys that neither sign nor will are destroyed by the change that ends
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -22,6 +22,8 @@ from app.errors import SpoolUnavailable
 from app.identity.keys.dkimkeys import (
     DomainKey,
     Keys,
+    aging_since,
+    awaited,
     confirmed,
     ended,
     in_order,
@@ -90,23 +92,23 @@ class KeyStore:
             await self.rotate(project, domain)
 
     async def rotate(self, project: ProjectId, domain: str) -> Keys:
-        """Return the keys that wait for their records, new ones for both algorithms if there are none.
+        """Return the keys made here that wait for their records, new ones for both algorithms if there are none.
 
         The first call makes the first keys of a domain. However many calls come at once, they make one generation.
         Raises VaultClosed, or InvalidRequest for too many keys.
         """
-        if pending := _pending(await self.keys(project, domain)):
+        if pending := awaited(await self.keys(project, domain)):
             return pending
         await self.require_secret()
         async with self._making:
             made = await asyncio.to_thread(made_generation, domain, self._clock())
 
         def change(ring: _Ring, _now: datetime) -> _Ring:
-            if _pending(ring.keys):
+            if awaited(ring.keys):
                 return ring
             return self._with(ring, project, domain, made)
 
-        return _pending((await self._change(project, domain, change)).keys)
+        return awaited((await self._change(project, domain, change)).keys)
 
     async def add(self, project: ProjectId, domain: str, selector: str, pem: bytes) -> DomainKey:
         """Keep a key that the caller has; it signs once its record is found in DNS.
@@ -187,6 +189,39 @@ class KeyStore:
         await self._redis.call("HSETNX", key, "canary", mark)
         self._vault.open(as_bytes(await self._redis.call("HGET", key, "canary")), _CANARY_PLACE)
 
+    async def check_secret(self) -> None:
+        """Raise VaultClosed where something is encrypted in Redis that the secret of this process cannot open."""
+        mark = await self._redis.call("HGET", self._redis.keys.keyring, "canary")
+        if mark is not None:
+            self._vault.open(as_bytes(mark), _CANARY_PLACE)
+
+    async def reseal(self, project: ProjectId, domain: str) -> int:
+        """Encrypt what former secrets sealed under the current one; return how many keys. Raises VaultClosed."""
+        changed = 0
+
+        def change(ring: _Ring, _now: datetime) -> _Ring:
+            nonlocal changed
+            fresh = {
+                key.selector: self._resealed(
+                    ring.sealed[key.selector], _place(project, domain, key)
+                )
+                for key in ring.keys
+                if key.is_usable and not self._vault.is_current(ring.sealed[key.selector])
+            }
+            changed = len(fresh)
+            return _Ring(ring.version, ring.keys, {**ring.sealed, **fresh})
+
+        await self._change(project, domain, change)
+        return changed
+
+    async def reseal_mark(self) -> None:
+        """Let the mark that judges secrets be opened by the current one alone. Raises VaultClosed."""
+        mark = self._vault.seal(b"", _CANARY_PLACE)
+        await self._redis.call("HSET", self._redis.keys.keyring, "canary", mark)
+
+    def _resealed(self, sealed: bytes, place: Sequence[str]) -> bytes:
+        return self._vault.seal(self._vault.open(sealed, place), place)
+
     def _with(self, ring: _Ring, project: ProjectId, domain: str, made: tuple[Made, ...]) -> _Ring:
         keys = with_room(ring.keys, tuple(each.key for each in made))
         sealed = {
@@ -211,10 +246,6 @@ class KeyStore:
             if as_int(await self._redis.keep(script, *_step(project, domain, before, after))):
                 return after
         raise SpoolUnavailable(f"the keys of {domain} are being changed by too many at once")
-
-
-def _pending(keys: Keys) -> Keys:
-    return tuple(key for key in keys if key.is_pending)
 
 
 def _place(project: ProjectId, domain: str, key: DomainKey) -> tuple[str, ...]:
@@ -242,11 +273,12 @@ def _step(project: ProjectId, domain: str, before: _Ring, after: _Ring) -> list[
     old, new = _fields(before), _fields(after)
     gone = [name for name in old if name not in new]
     changed = [(name, value) for name, value in new.items() if old.get(name) != value]
-    newest = max((key.created_at for key in after.keys), default=None)
+    aging = aging_since(after.keys)
+    score: Argument = round(aging.timestamp() * 1000) if aging else "inf"
     return [
         _name(project, domain),
         before.version,
-        round(newest.timestamp() * 1000) if newest else "",
+        score if after.keys else "",
         int(any(key.is_pending for key in after.keys)),
         len(gone),
         *gone,

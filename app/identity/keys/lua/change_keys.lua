@@ -1,6 +1,7 @@
--- Change the DKIM keys of a domain. ARGV: `<project>:<domain>`, the version that the change was worked out from, when its newest
--- key was made (ms; empty where no key is left), whether a key waits for its record, how many fields go, those, then each
--- field that comes with its value. Returns the new version, or 0 where others have changed them meanwhile.
+-- Change the DKIM keys of a domain. ARGV: `<project>:<domain>`, the version that the change was worked out from, since when
+-- its keys grow old (ms; `inf` while there is nothing to rotate, empty where no key is left), whether a key waits for its
+-- record, how many fields go, those, then each field that comes with its value. Returns the new version, or 0 where others
+-- have changed them meanwhile.
 
 local name, key = ARGV[1], K.dkim .. ARGV[1]
 if (redis.call('HGET', key, 'version') or '0') ~= ARGV[2] then return 0 end
