@@ -19,6 +19,7 @@ from app.settings import LogSettings
 
 _SECRET = re.compile(
     r"pb_[0-9a-f]{32}_[0-9a-f]+|whsec_[A-Za-z0-9+/=]+|(?i:bearer) +\S+|://[^\s/@]*:[^\s/@]*@"
+    r"|-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----[^-]*(?:-----END [A-Z0-9 ]*PRIVATE KEY-----)?"
 )
 _SECRET_NAMES = frozenset({"authorization", "secret", "password", "key"})
 # JSON escapes C0 by itself; DEL, C1 and the bidirectional controls can still act on a terminal.

@@ -81,6 +81,8 @@ def test_secrets_are_left_out(written: Written, form: Literal["json", "text"]) -
         raise ValueError(key)
     except ValueError:
         log.exception("broken")
+    pem = "-----BEGIN PRIVATE KEY-----\n5ec2e7\n-----END PRIVATE KEY-----"
+    log.warning("refused", text=f"{pem} and -----BEGIN RSA PRIVATE KEY-----5ec2e7 cut off")
     assert "5ec2e7" not in written()
 
 
