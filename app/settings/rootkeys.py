@@ -50,7 +50,8 @@ Secret = Annotated[SecretStr, AfterValidator(_is_secret)]
 
 
 class SecretSettings(Group):
-    """The secret that links in mails are made with, the same for all processes."""
+    """The secret that links in mails are made with and DKIM keys are encrypted with, the same for all processes
+    ([keys.md](keys.md))."""
 
     key: Secret | None = None
     """At least 32 random bytes in base64 or hexadecimal; `pillarbox secrets create` prints some."""

@@ -6,19 +6,33 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.errors import InvalidRequest, NotFound, VaultClosed
+from app.errors import InvalidRequest, NotFound, SpoolUnavailable, VaultClosed
 from app.identity.keys.dkimkeys import REMEMBERED, REVOKED_RECORD, KeyState
 from app.identity.keys.keystore import KeyStore
 from app.identity.keys.vault import Vault
 from app.ids import ProjectId
 from app.mail.dkim import Algorithm, generate_pem, load_key, public_record
 from app.settings import RedisSettings
-from app.spool.client import Redis
+from app.spool.client import Argument, Redis, Reply, Script
 
 SHOP, OTHER = ProjectId("shop"), ProjectId("other")
 DOMAIN = "shop.example"
 SECRET = b"s" * 32
 KEPT = timedelta(days=21)
+
+
+class LosingRedis(Redis):
+    """Loses the connection when keys are changed: before Redis has read the step, or before its answer comes."""
+
+    loses = ""
+
+    async def keep(self, script: Script, *arguments: Argument) -> Reply:
+        if self.loses == "before":
+            raise SpoolUnavailable("lost before")
+        reply = await super().keep(script, *arguments)
+        if self.loses == "after":
+            raise SpoolUnavailable("lost after")
+        return reply
 
 
 class Clock:
@@ -231,3 +245,27 @@ async def test_a_domain_has_no_more_keys_than_it_may(store: KeyStore) -> None:
     with pytest.raises(InvalidRequest, match="20 keys"):
         await store.add(SHOP, DOMAIN, "s18", generate_pem(Algorithm.ED25519))
     assert len(await store.keys(SHOP, DOMAIN)) == 20
+
+
+@pytest.mark.parametrize("loses", ["before", "after"])
+async def test_a_change_that_is_cut_off_is_made_whole_or_not_at_all_and_may_be_repeated(
+    valkey_url: str, clock: Clock, loses: str
+) -> None:
+    async with LosingRedis.connect(RedisSettings(url=valkey_url)) as redis:
+        assert isinstance(redis, LosingRedis)
+        store = KeyStore(redis, Vault([SECRET]), KEPT, clock)
+        redis.loses = loses
+        with pytest.raises(SpoolUnavailable):
+            await store.rotate(SHOP, DOMAIN)
+        there = await store.keys(SHOP, DOMAIN)
+        assert len(there) == (0 if loses == "before" else 2)
+        redis.loses = ""
+        made = await store.rotate(SHOP, DOMAIN)
+        assert await store.keys(SHOP, DOMAIN) == made
+        assert not there or there == made
+        redis.loses = loses
+        with pytest.raises(SpoolUnavailable):
+            await store.confirm(SHOP, DOMAIN, [key.selector for key in made])
+        redis.loses = ""
+        await store.confirm(SHOP, DOMAIN, [key.selector for key in made])
+        assert len((await store.signers(SHOP, DOMAIN)).keys) == 2
