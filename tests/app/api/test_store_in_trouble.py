@@ -8,15 +8,19 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
+from pydantic import SecretStr
 
 from app.errors import ConfigurationError
 from app.main import create_app
 from app.projects.keys import create_key
 from app.settings import ApiSettings, DkimSettings, RedisSettings, Settings
+from app.settings.rootkeys import SecretSettings
+from app.settings.unsubscribing import UnsubscribeSettings
 from app.spool.client import Redis
 from app.spool.replies import as_int
 from tests.app.api.client import MESSAGE, Client
 from tests.app.api.conftest import served
+from tests.app.api.links import BASE, click, mail_of, path_of, suppressed
 from tests.fakes.valkey import ValkeyServer
 from tests.fakes.waiting import eventually
 
@@ -28,6 +32,8 @@ def settings(own_valkey: ValkeyServer) -> Settings:
         redis=RedisSettings(url=own_valkey.url, timeout=timedelta(seconds=3)),
         api=ApiSettings(key_cache=timedelta(minutes=1)),
         dkim=DkimSettings(required=False),
+        secrets=SecretSettings(key=SecretStr("5f" * 32)),
+        unsubscribe=UnsubscribeSettings(base_url=BASE),
     )
 
 
@@ -61,6 +67,23 @@ async def test_store_that_is_away_makes_503_until_it_is_back(
     own_valkey.start()
     assert (await client.send()).status == 202
     assert (await client.get("/readyz")).status == 200
+
+
+async def test_who_unsubscribes_meanwhile_is_asked_to_come_back(
+    client: Client, own_valkey: ValkeyServer, settings: Settings
+) -> None:
+    sent = await client.send(list_unsubscribe={"hosted": True})
+    async with Redis.connect(settings.redis) as redis:
+        path = path_of(await mail_of(redis, sent))
+    own_valkey.kill()
+    assert (await client.get(path)).status == 200
+    answer = await click(client, path)
+    assert answer.status == 503
+    assert int(answer.headers["Retry-After"]) > 0
+    assert b"Try again" in answer.body
+    own_valkey.start()
+    assert (await click(client, path)).status == 200
+    assert await suppressed(client) == [("ada@example.com", "transactional", "unsubscribed")]
 
 
 async def test_a_message_whose_answer_was_lost_is_not_called_unstored(

@@ -74,7 +74,7 @@ async def test_message_to_suppressed_addresses_says_so_in_its_answer(client: Cli
     read = await client.get(f"/messages/{sent.at('/id')}")
     assert read.at("/recipients/0/last/suppression") == "manual"
     assert "suppressed (manual)" in read.text_at("/recipients/0/last/text")
-    bulk = await client.send(stream="bulk")
+    bulk = await client.send(stream="bulk", list_unsubscribe={"hosted": True})
     assert bulk.at("/recipients/0/status") == "queued"
 
 
