@@ -109,8 +109,7 @@ async def open_resources(settings: Settings, redis: Redis) -> AsyncIterator[Reso
         )
         keeper, alarm = _keeper(settings, redis, resolver), Alarm(arq_pool(redis))
         domains = Domains(redis, scripts, settings.domains, StoredKeys(keeper.store))
-        checks = _checks(settings, domains, resolver, alarm)
-        answers = await stack.enter_async_context(Answers(checks, Inquiries(redis, alarm)))
+        answers = Answers(_checks(settings, domains, resolver, alarm), Inquiries(redis, alarm))
         reporting = Reporting.open(settings, redis, Publications(resolver, policies), utc_now)
         yield Resources(
             settings=settings,
@@ -129,7 +128,7 @@ async def open_resources(settings: Settings, redis: Redis) -> AsyncIterator[Reso
             reports=await stack.enter_async_context(reporting),
             senders=Senders(domains, settings.domains),
             domains=domains,
-            answers=answers,
+            answers=await stack.enter_async_context(answers),
             keeper=keeper,
             metrics=Metrics(),
             stopping=asyncio.Event(),
