@@ -253,7 +253,7 @@ def test_what_is_not_allowed_is_refused() -> None:
 def test_each_pod_reaches_only_what_it_needs() -> None:
     assert [ports(rule) for rule in rules("pillarbox-api", "egress")] == [{"6379"}, {"53"}]
     worker = [ports(rule) for rule in rules("pillarbox-worker", "egress")]
-    assert worker == [{"25", "443"}, {"6379"}, {"53"}]
+    assert worker == [{"25", "53", "443"}, {"6379"}, {"53"}]
     assert rules("pillarbox-valkey", "egress") == []
     assert rules("pillarbox-worker", "ingress") == []
 
