@@ -109,7 +109,7 @@ async def open_resources(settings: Settings, redis: Redis) -> AsyncIterator[Reso
         )
         keeper, alarm = _keeper(settings, redis, resolver), Alarm(arq_pool(redis))
         domains = Domains(redis, scripts, settings.domains, StoredKeys(keeper.store))
-        answers = Answers(_checks(settings, domains, resolver, alarm), Inquiries(redis, alarm))
+        answering = _answers(settings, redis, domains, resolver, alarm)
         reporting = Reporting.open(settings, redis, Publications(resolver, policies), utc_now)
         yield Resources(
             settings=settings,
@@ -128,7 +128,7 @@ async def open_resources(settings: Settings, redis: Redis) -> AsyncIterator[Reso
             reports=await stack.enter_async_context(reporting),
             senders=Senders(domains, settings.domains),
             domains=domains,
-            answers=await stack.enter_async_context(answers),
+            answers=await stack.enter_async_context(answering),
             keeper=keeper,
             metrics=Metrics(),
             stopping=asyncio.Event(),
@@ -137,10 +137,13 @@ async def open_resources(settings: Settings, redis: Redis) -> AsyncIterator[Reso
         )
 
 
-def _checks(settings: Settings, domains: Domains, resolver: Resolver, alarm: Alarm) -> DomainChecks:
+def _answers(
+    settings: Settings, redis: Redis, domains: Domains, resolver: Resolver, alarm: Alarm
+) -> Answers:
     query_s = settings.dns.query_timeout.total_seconds()
     servers = NameServers(resolver, settings.domains, query_s)
-    return DomainChecks(domains, servers, alarm, settings.domains, utc_now, random.random)
+    checks = DomainChecks(domains, servers, alarm, settings.domains, utc_now, random.random)
+    return Answers(checks, Inquiries(redis, alarm))
 
 
 def _keeper(settings: Settings, redis: Redis, resolver: Resolver) -> KeyKeeper:

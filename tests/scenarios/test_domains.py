@@ -1,4 +1,4 @@
-"""A customer's way to a domain: copy records, press verify, send; and what becomes of mail when the domain goes."""
+"""A customer's way to a domain: copy records, press verify, send; and what becomes of mail when it goes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from pathlib import Path
 
-from tests.fakes.deployment import Answer, Deployment, data, deployed, delivery, rows
+from tests.fakes.deployment import Answer, Deployment, data, delivery, deployed, rows
 from tests.fakes.dns import DnsServer
 from tests.fakes.receiver import Receiver
 from tests.fakes.smtp import SmtpServer

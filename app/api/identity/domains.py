@@ -39,7 +39,7 @@ _MARGIN = timedelta(seconds=2)
     summary="Add a domain",
     response_description="The domain, with the records to publish.",
     status_code=HTTPStatus.CREATED,
-    responses=problems("create"),
+    responses=problems("create_domain"),
     openapi_extra=body_of(DomainRequest),
 )
 async def create_domain(

@@ -69,6 +69,8 @@ async def test_a_new_domain_says_what_to_publish(client: Client) -> None:
     assert (made.at("/checked_at"), made.at("/records/0/state")) == (None, None)
     records = made.at("/records")
     assert isinstance(records, list)
+    kinds = [(each["type"], each["required"]) for each in records if each["purpose"] == "dkim"]
+    assert kinds == [("TXT", True), ("TXT", True)]
     mx = next(each for each in records if each["purpose"] == "return_path_mx")
     assert mx == {
         "purpose": "return_path_mx",
