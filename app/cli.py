@@ -79,10 +79,13 @@ def api() -> None:
 def _serve_api(settings: Settings) -> None:
     import uvicorn
 
+    from app.identity.keys.opening import check_secret
     from app.main import create_app_from_env
     from app.server.connection import Connection
 
     app = create_app_from_env()
+    # Said in a line here; once the server starts, it would be a traceback.
+    asyncio.run(check_secret(settings))
     expect_to_serve()
     uvicorn.run(
         app,

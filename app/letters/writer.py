@@ -126,7 +126,8 @@ class Writer:
         keys = await self.keyring.keys_for(project, domain)
         if not keys and self.settings.dkim.required:
             detail = (
-                f"{domain} has no DKIM key here; make one with `pillarbox dkim create {domain}`"
+                f"{domain} has no DKIM key that signs: add it with `POST /domains` and publish its records, or "
+                f"let the operator run `pillarbox dkim create {domain}` for all projects"
             )
             raise InvalidRequest((FieldError(draft.sender_pointer, "domain_without_key", detail),))
         if isinstance(draft, RawDraft) and self.settings.dkim.required:

@@ -163,6 +163,21 @@ async def test_mail_that_waits_keeps_a_signature_that_verifies_after_a_rotation(
         assert owner.verifies(0)
 
 
+async def test_a_process_with_another_secret_does_not_start_and_says_why_in_a_line(
+    tmp_path: Path, dns: DnsServer
+) -> None:
+    async with running(tmp_path, dns, {}) as owner:
+        pillarbox = owner.pillarbox
+        for process in (pillarbox.api, pillarbox.worker):
+            await asyncio.to_thread(process.stop)
+            process.environment["PILLARBOX_SECRETS__KEY"] = new_secret()
+            written = process.log.stat().st_size
+            process.start()
+            assert await asyncio.to_thread(process.child.wait, 30) == 2
+            (line,) = process.log.read_bytes()[written:].decode().split("\n")[:-1]
+            assert "PILLARBOX_SECRETS__FORMER_KEYS" in line
+
+
 async def test_a_secret_key_is_shown_nowhere_by_any_process(tmp_path: Path, dns: DnsServer) -> None:
     secret = new_secret()
     settings = {"PILLARBOX_SECRETS__KEY": secret, "PILLARBOX_LOG__LEVEL": "debug"}

@@ -28,3 +28,9 @@ async def require_fitting_secret(store: KeyStore) -> None:
         raise ConfigurationError(error.detail) from error
     except SpoolError:
         return
+
+
+async def check_secret(settings: Settings) -> None:
+    """Do the same by connections of its own, before a process starts to serve. Raises ConfigurationError."""
+    async with Redis.connect(settings.redis) as redis:
+        await require_fitting_secret(key_store(redis, settings))
