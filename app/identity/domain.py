@@ -62,10 +62,13 @@ class Domain:
     @property
     def usable_return_path(self) -> str | None:
         """The return path where its records were right at the last check, None where they were not, or nobody
-        knows which they are."""
+        knows which they are.
+
+        Without an MX many a receiver refuses mail from it, and what comes back is lost.
+        """
         states = {each.record.purpose: each.state for each in self.findings}
-        mail = states.get(Purpose.RETURN_PATH_MX, FindingState.OK)
-        is_right = states.get(Purpose.RETURN_PATH) is mail is FindingState.OK
+        needed = (Purpose.RETURN_PATH, Purpose.RETURN_PATH_MX)
+        is_right = all(states.get(purpose) is FindingState.OK for purpose in needed)
         return self.return_path if is_right else None
 
 

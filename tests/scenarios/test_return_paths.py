@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import SecretStr
 
+from app.identity.domain import DomainStatus
 from app.identity.tokens import PURPOSE, Origin, Tokens
 from app.ids import ProjectId
 from app.messages import Stream
+from app.settings import DkimSettings, RedisSettings, Settings
 from app.settings.rootkeys import SecretSettings
+from app.spool.client import Redis
+from tests.app.identity.test_senders import path_findings
 from tests.fakes.deployment import Deployment, deployed, rows
 from tests.fakes.dns import DnsServer
+from tests.fakes.identity import domains_of, put
 from tests.fakes.smtp import Mail, SmtpServer
 from tests.scenarios.test_finished_mails import PLAIN, post
 from tests.scenarios.test_sources import OUT, fond_of, greylisting, peers
@@ -26,6 +32,7 @@ SETTINGS: Mapping[str, str] = {
     "PILLARBOX_SECRETS__KEY": SECRET,
 }
 PROJECT = ProjectId("acme")
+UNSIGNED = DkimSettings(required=False)
 LEAVE = {"url": "https://example.com/leave"}
 TO = ("ann@example.org", "bob@example.org", "cat@example.org")
 
@@ -34,13 +41,17 @@ def tokens(secret: str = SECRET) -> Tokens:
     return Tokens(SecretSettings(key=SecretStr(secret)).derived(PURPOSE))
 
 
-def origin(path: str) -> Origin:
-    """Return what a return path is about."""
-    local, _, domain = path.partition("@")
-    assert domain == DOMAIN
-    found = tokens().read(local, [ProjectId("other"), PROJECT])
+def origin_at(path: str) -> Origin:
+    """Return what a return path is about, at whatever domain."""
+    found = tokens().read(path.partition("@")[0], [ProjectId("other"), PROJECT])
     assert found is not None
     return found
+
+
+def origin(path: str) -> Origin:
+    """Return what a return path at the domain of the settings is about."""
+    assert path.endswith(f"@{DOMAIN}")
+    return origin_at(path)
 
 
 async def shown(pillarbox: Deployment, message: str) -> dict[str, str]:
@@ -81,6 +92,34 @@ async def test_each_recipient_has_a_return_path_that_tells_of_it_and_stays_at_ea
         local = found[address].partition("@")[0]
         assert tokens("b8" * 32).read(local, [PROJECT]) is None
         assert tokens().read(local[:-1] + ("0" if local[-1] != "0" else "1"), [PROJECT]) is None
+
+
+async def prove(pillarbox: Deployment, name: str) -> None:
+    """Make a domain of the project one whose records were all found right."""
+    chosen = Settings(redis=RedisSettings(url=pillarbox.valkey.url), dkim=UNSIGNED)
+    async with Redis.connect(chosen.redis) as redis:
+        domains = domains_of(redis, chosen)
+        made = await domains.create(PROJECT, name, f"bounces.{name}")
+        findings = path_findings(name)
+        await put(domains, made, replace(made, status=DomainStatus.VERIFIED, findings=findings))
+
+
+async def test_return_paths_stand_at_the_domain_of_the_project_that_sends(
+    tmp_path: Path, dns: DnsServer
+) -> None:
+    dns.a("example.org", "127.0.0.1")
+    async with (
+        SmtpServer() as server,
+        deployed(tmp_path, dns, server.port, settings=SETTINGS) as pillarbox,
+    ):
+        await prove(pillarbox, "shop.example")
+        senders = ("a@shop.example", "b@news.shop.example", "c@example.com")
+        messages = [await pillarbox.send(TO[0], **{"from": sender}) for sender in senders]
+        for message in messages:
+            await pillarbox.settled(message)
+        found = {str(origin_at(mail.mail_from).message): mail.mail_from for mail in server.mails}
+    domains = ("bounces.shop.example", "bounces.shop.example", DOMAIN)
+    assert [found[message].partition("@")[2] for message in messages] == [*domains]
 
 
 async def test_recipients_get_the_same_bytes_and_each_its_own_outcome(

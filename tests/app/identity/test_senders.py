@@ -197,3 +197,14 @@ async def test_a_return_path_is_used_once_its_own_records_are_right(rule: Rule) 
     await put(rule.domains, right, broken)
     rule.seconds += 3
     assert await rule.senders.return_path_domain(SHOP, "mail.shop.example") is None
+
+
+@pytest.mark.parametrize("missing", [0, 1])
+async def test_a_return_path_of_which_a_record_is_not_asked_for_is_not_used(
+    rule: Rule, missing: int
+) -> None:
+    domain = await rule.domains.create(SHOP, "shop.example", "bounces.shop.example")
+    findings = (path_findings("shop.example")[1 - missing],)
+    verified = replace(domain, status=DomainStatus.VERIFIED, findings=findings)
+    await put(rule.domains, domain, verified)
+    assert await rule.senders.return_path_domain(SHOP, "shop.example") is None
