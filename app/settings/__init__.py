@@ -56,6 +56,9 @@ class ApiSettings(Group):
     """Largest request body of a batch; each of its messages may have `max_body_bytes`."""
     max_batch_items: Count = 1_000
     """Messages of one batch."""
+    max_batch_sent_bytes: Count = 1_000_000_000
+    """Bytes of all messages of one batch as they are sent, about: a shared attachment counts for each that has it,
+    since each is signed as a whole."""
     max_held_bytes: Count = 120_000_000
     """Large bodies (above 256 KB) held at a time, together; more are refused (503). Each takes about six
     times its size while it becomes a mail. Of a batch, only what is not kept yet is held."""

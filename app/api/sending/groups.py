@@ -51,6 +51,7 @@ class Batch:
     _digest: bytes = b""
     _group: list[bytes] = field(default_factory=list)
     _bytes: int = 0
+    _sent_bytes: int = 0
     _trouble: SpoolError | None = None
 
     async def take(self, item: Item) -> None:
@@ -127,9 +128,20 @@ class Batch:
             if len(body) > self.limits.max_body_bytes:
                 raise TooLarge(f"a message of a batch may have {self.limits.max_body_bytes} bytes")
             form = read_form(BatchMessage, body, self._shared)
-            return form.to_draft(now, self.sender.acceptor.settings)
+            return self._bounded(form.to_draft(now, self.sender.acceptor.settings))
         except (MalformedJson, InvalidRequest, TooLarge) as error:
             return error
+
+    def _bounded(self, draft: Draft) -> Draft:
+        """Count what a message has to be signed; a small batch may have a large file a thousand times."""
+        most, wanted = self.limits.max_batch_sent_bytes, self._sent_bytes + draft.size_bytes
+        if wanted > most:
+            raise TooLarge(
+                f"the messages of a batch may have {most} bytes together, a shared attachment counted for each: "
+                "send this one in another batch, or link to large files"
+            )
+        self._sent_bytes = wanted
+        return draft
 
 
 def _read_shared(body: bytes, number: int) -> SharedAttachmentIn:
