@@ -119,11 +119,15 @@ class Domains:
 
         None where the domain is not what it was before the check: another check was faster, or it was deleted.
         """
+        # What an older program has written may be written otherwise now, so the bytes that are there count.
+        stored = await self._stored(before.project, before.name)
+        if stored is None or DOMAIN.decode(stored) != before:
+            return None
         kept = await self._redis.run(
             self._scripts.keep_check,
             before.project,
             before.name,
-            DOMAIN.encode(before),
+            stored,
             DOMAIN.encode(after),
             _ms(wait),
             event.type if event else "",

@@ -7,10 +7,13 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from pathlib import Path
 
+from app.settings import RedisSettings
+from app.spool.client import Redis
 from tests.fakes.deployment import Answer, Deployment, data, delivery, deployed, rows
 from tests.fakes.dns import DnsServer
 from tests.fakes.receiver import Receiver
 from tests.fakes.smtp import SmtpServer
+from tests.fakes.waiting import eventually
 
 SENDER = "hello@news.shop.example"
 
@@ -85,6 +88,24 @@ async def test_copy_the_records_press_verify_and_send(tmp_path: Path, dns: DnsSe
         (event,) = receiver.events
         assert (event["type"], data(event)["domain"]) == ("domain.verified", "shop.example")
         assert (data(event)["status"], data(event)["sequence"]) == ("verified", 1)
+
+
+async def test_the_clock_looks_at_a_new_domain_by_itself(tmp_path: Path, dns: DnsServer) -> None:
+    async with (
+        DnsServer("127.0.0.2") as server,
+        deployed(tmp_path, dns, 1, settings=wanted(server)) as pillarbox,
+        Redis.connect(RedisSettings(url=pillarbox.valkey.url)) as redis,
+    ):
+        delegate(dns, server)
+        publish(server, await pillarbox.ask("POST", "/domains", {"name": "shop.example"}))
+        member = "acme/shop.example"
+        assert await redis.call("ZADD", redis.keys.domain_checks, "XX", "CH", 1, member) == 1
+
+        async def is_verified() -> bool:
+            found = await pillarbox.ask("GET", "/domains/shop.example")
+            return found["status"] == "verified"
+
+        assert await eventually(is_verified)
 
 
 async def test_mail_that_waits_is_not_sent_from_a_domain_that_was_deleted(

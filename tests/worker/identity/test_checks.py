@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 
 from app.events import EventType
@@ -19,7 +20,7 @@ from app.settings import DkimSettings, RedisSettings, Settings
 from app.spool.client import Redis
 from app.spool.inquiries import Inquiries
 from app.spool.jobs import Alarm, arq_pool
-from app.spool.replies import as_int
+from app.spool.replies import as_bytes, as_int
 from app.spool.scripts import Scripts
 from app.spool.work.claims import EndpointLane, ParcelClaim
 from app.spool.work.lanes import Lanes
@@ -220,6 +221,18 @@ async def test_a_check_does_not_bring_back_a_domain_that_was_deleted_meanwhile(
     assert not await world.checks.check(NAME)
     assert await world.domains.due(10) == ()
     assert world.keys.known == set()
+
+
+async def test_domains_that_an_older_program_has_kept_are_checked_too(world: World) -> None:
+    await world.create()
+    key = world.redis.keys.domains + SHOP
+    stored = as_bytes(await world.redis.call("HGET", key, NAME.name))
+    fields = msgspec.msgpack.decode(stored[1:], type=dict[str, object])
+    del fields["unseen_since"], fields["events"]
+    await world.redis.call("HSET", key, NAME.name, stored[:1] + msgspec.msgpack.encode(fields))
+    await world.publish()
+    assert await world.checks.check(NAME)
+    assert await world.status() is DomainStatus.VERIFIED
 
 
 async def test_the_clock_gives_each_due_domain_to_one_worker(world: World) -> None:
