@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
+from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
 
-from app.settings import RedisSettings
+from app.identity.domain import DomainStatus
+from app.ids import ProjectId
+from app.settings import DkimSettings, RedisSettings, Settings
 from app.spool.client import Redis
 from tests.fakes.deployment import Answer, Deployment, data, delivery, deployed, rows
 from tests.fakes.dns import DnsServer
+from tests.fakes.identity import domains_of, put
 from tests.fakes.receiver import Receiver
 from tests.fakes.smtp import SmtpServer
 from tests.fakes.waiting import eventually
@@ -129,3 +133,34 @@ async def test_mail_that_waits_is_not_sent_from_a_domain_that_was_deleted(
         )
         assert delivery(last)["category"] == "authentication"
         assert smtp.mails == []
+
+
+async def test_mail_of_a_failing_domain_waits_until_that_is_put_right(
+    tmp_path: Path, dns: DnsServer
+) -> None:
+    async with (
+        DnsServer("127.0.0.2") as server,
+        SmtpServer() as smtp,
+        deployed(
+            tmp_path, dns, smtp.port, settings={**wanted(server), "PILLARBOX_DOMAINS__HOLD": "0.3"}
+        ) as pillarbox,
+        Redis.connect(RedisSettings(url=pillarbox.valkey.url)) as redis,
+    ):
+        delegate(dns, server)
+        await verified(pillarbox, server)
+        domains = domains_of(redis, Settings(dkim=DkimSettings(required=False)))
+        smtp.reply("RCPT", "451 4.7.1 Later")
+        message = await pillarbox.send("ann@example.org", **{"from": SENDER})
+        right = await domains.one(ProjectId("acme"), "shop.example")
+        failing = replace(right, status=DomainStatus.FAILING)
+        await put(domains, right, failing)
+
+        async def is_held() -> bool:
+            last = (await pillarbox.events(message))[-1]
+            return "delivery" in data(last) and "4.7.20 not sent" in str(delivery(last)["text"])
+
+        assert await eventually(is_held)
+        smtp.reply("RCPT", "250 2.1.5 Ok")
+        await put(domains, failing, right)
+        assert await pillarbox.settled(message) == {"ann@example.org": "delivered"}
+        assert (await pillarbox.told(message))[-1] == "delivered"
