@@ -140,15 +140,25 @@ async def open_resources(settings: Settings, redis: Redis) -> AsyncIterator[Reso
 def _answers(
     settings: Settings, redis: Redis, domains: Domains, resolver: Resolver, alarm: Alarm
 ) -> Answers:
-    query_s = settings.dns.query_timeout.total_seconds()
-    servers = NameServers(resolver, settings.domains, query_s)
+    servers = _name_servers(settings, resolver)
     checks = DomainChecks(domains, servers, alarm, settings.domains, utc_now, random.random)
     return Answers(checks, Inquiries(redis, alarm))
 
 
 def _keeper(settings: Settings, redis: Redis, resolver: Resolver) -> KeyKeeper:
-    rotate_after = settings.dkim.rotate_after
-    return KeyKeeper(key_store(redis, settings), Agenda(redis), resolver, rotate_after, utc_now)
+    return KeyKeeper(
+        store=key_store(redis, settings),
+        agenda=Agenda(redis),
+        resolver=resolver,
+        servers=_name_servers(settings, resolver),
+        budget=settings.domains.budget,
+        rotate_after=settings.dkim.rotate_after,
+        clock=utc_now,
+    )
+
+
+def _name_servers(settings: Settings, resolver: Resolver) -> NameServers:
+    return NameServers(resolver, settings.domains, settings.dns.query_timeout.total_seconds())
 
 
 @asynccontextmanager

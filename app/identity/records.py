@@ -80,10 +80,7 @@ def records_of(
 
     Records that only the settings could tell are left out where they do not.
     """
-    found = [
-        _text(Purpose.DKIM, f"{key.selector}._domainkey.{domain}", key.value, key.is_required)
-        for key in keys
-    ]
+    found = list(dkim_records(domain, keys))
     terms = " ".join(hosts.senders)
     if terms:
         found.append(_text(Purpose.RETURN_PATH, return_path, f"v=spf1 {terms} -all", True))
@@ -96,6 +93,14 @@ def records_of(
         found.append(_text(Purpose.SPF, domain, f"v=spf1 {terms} ~all", False))
     found.append(_text(Purpose.DMARC, f"_dmarc.{domain}", "v=DMARC1; p=none", False))
     return tuple(found)
+
+
+def dkim_records(domain: str, keys: Iterable[PublicKey]) -> tuple[Record, ...]:
+    """Return the records of these keys (RFC 6376 §3.6.2.1)."""
+    return tuple(
+        _text(Purpose.DKIM, f"{key.selector}._domainkey.{domain}", key.value, key.is_required)
+        for key in keys
+    )
 
 
 def zone_of(domain: str, records: Iterable[Record]) -> str:

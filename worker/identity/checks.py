@@ -12,11 +12,10 @@ from app.errors import NotFound
 from app.identity.domain import Domain, Patience, judged, wait_of
 from app.identity.domains import DomainName, Domains
 from app.identity.events import turn_of
-from app.identity.findings import Finding, FindingState
-from app.identity.records import Purpose
+from app.identity.findings import Finding
 from app.settings.domains import DomainSettings
 from app.spool.jobs import Alarm
-from worker.identity.inspection import inspect
+from worker.identity.inspection import inspect, published
 from worker.identity.nameservers import NameServers
 
 _log = structlog.get_logger(__name__)
@@ -45,7 +44,7 @@ class DomainChecks:
         records = await self.domains.records(domain)
         budget_s = self.settings.budget.total_seconds()
         findings = await inspect(domain.name, records, self.servers, budget_s)
-        if selectors := _confirmed(findings):
+        if selectors := published(findings):
             await self.domains.keys.confirm(domain.project, domain.name, selectors)
         return await self._keep(domain, findings)
 
@@ -65,12 +64,3 @@ class DomainChecks:
             )
         await self.alarm.ring(wakes)
         return True
-
-
-def _confirmed(findings: Sequence[Finding]) -> frozenset[str]:
-    """Return the selectors whose records are as they should be on all name servers that answered."""
-    return frozenset(
-        each.record.name.partition("._domainkey.")[0]
-        for each in findings
-        if each.record.purpose is Purpose.DKIM and each.state is FindingState.OK
-    )

@@ -9,6 +9,7 @@ from app.identity.findings import (
     Answered,
     Elsewhere,
     Finding,
+    FindingState,
     Seen,
     Unanswered,
     finding,
@@ -38,6 +39,15 @@ async def inspect(
     finally:
         for look in looking:
             look.cancel()
+
+
+def published(findings: Sequence[Finding]) -> frozenset[str]:
+    """Return the selectors whose records are as they should be on all name servers that answered."""
+    return frozenset(
+        each.record.name.partition("._domainkey.")[0]
+        for each in findings
+        if each.record.purpose is Purpose.DKIM and each.state is FindingState.OK
+    )
 
 
 async def _look(domain: str, record: Record, servers: NameServers) -> Seen:

@@ -6,7 +6,7 @@ Every worker runs one. Each domain is looked at by one worker at a time, and doi
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -16,6 +16,9 @@ from app.errors import PillarboxError, SpoolError
 from app.identity.keys.agenda import Agenda, Owner
 from app.identity.keys.dkimkeys import DomainKey
 from app.identity.keys.keystore import KeyStore
+from app.identity.records import PublicKey, dkim_records
+from worker.identity.inspection import inspect, published
+from worker.identity.nameservers import NameServers
 from worker.routing.answers import Found
 from worker.routing.resolver import Resolver
 
@@ -31,11 +34,17 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class KeyKeeper:
-    """Keeps the keys of all projects. Built once, at the start. `rotate_after` is None where none is rotated."""
+    """Keeps the keys of all projects. Built once, at the start. `rotate_after` is None where none is rotated.
+
+    A record that the resolver has found is believed once all name servers of the domain have it: a receiver may
+    ask any of them.
+    """
 
     store: KeyStore
     agenda: Agenda
     resolver: Resolver
+    servers: NameServers
+    budget: timedelta
     rotate_after: timedelta | None
     clock: Callable[[], datetime]
 
@@ -61,10 +70,15 @@ class KeyKeeper:
         keys = await self.store.keys(owner.project, owner.domain)
         pending = [key for key in keys if key.is_pending]
         looked = await asyncio.gather(*(self._is_published(key, owner.domain) for key in pending))
-        found = [key.selector for key, is_there in zip(pending, looked, strict=True) if is_there]
-        if found:
+        seen = [key for key, is_there in zip(pending, looked, strict=True) if is_there]
+        if found := await self._everywhere(owner.domain, seen):
             await self.store.confirm(owner.project, owner.domain, found)
-            _log.info("dkim_keys_sign", project=owner.project, domain=owner.domain, selectors=found)
+            _log.info(
+                "dkim_keys_sign",
+                project=owner.project,
+                domain=owner.domain,
+                selectors=sorted(found),
+            )
         await self.agenda.plan(owner, _wait(pending, self.clock()))
 
     async def _is_published(self, key: DomainKey, domain: str) -> bool:
@@ -73,6 +87,12 @@ class KeyKeeper:
         return isinstance(answer, Found) and [_tags(text) for text in answer.records] == [
             _tags(key.record.encode())
         ]
+
+    async def _everywhere(self, domain: str, keys: Sequence[DomainKey]) -> frozenset[str]:
+        """Return the selectors whose records all name servers have that answer."""
+        public = [PublicKey(key.selector, key.record) for key in keys]
+        records = dkim_records(domain, public)
+        return published(await inspect(domain, records, self.servers, self.budget.total_seconds()))
 
     async def _rotate(self, owner: Owner) -> None:
         try:

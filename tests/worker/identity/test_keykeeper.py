@@ -11,13 +11,17 @@ from app.identity.keys.agenda import Agenda, Owner
 from app.identity.keys.dkimkeys import DomainKey
 from app.identity.keys.keystore import KeyStore
 from app.identity.keys.vault import Vault
+from app.identity.records import PublicKey, dkim_records
 from app.ids import ProjectId
 from app.mail.dkim import Algorithm
 from app.settings import RedisSettings
 from app.settings.delivering import DnsSettings
+from app.settings.domains import DomainSettings
 from app.spool.client import Redis
 from tests.fakes.dns import DnsServer
+from tests.worker.identity.servers import QUERY, name_servers, put
 from worker.identity.keykeeper import KeyKeeper
+from worker.identity.nameservers import NameServers
 from worker.routing.resolver import Resolver
 
 SHOP, OTHER = ProjectId("shop"), ProjectId("other")
@@ -41,12 +45,27 @@ class Clock:
 class Place:
     """A keeper with what it works on."""
 
-    def __init__(self, redis: Redis, resolver: Resolver, dns: DnsServer, clock: Clock) -> None:
+    def __init__(
+        self,
+        redis: Redis,
+        resolver: Resolver,
+        dns: DnsServer,
+        clock: Clock,
+        servers: NameServers | None = None,
+    ) -> None:
         self.redis = redis
         self.dns = dns
         self.clock = clock
         self.store = KeyStore(redis, Vault([b"s" * 32]), timedelta(days=21), clock)
-        self.keeper = KeyKeeper(self.store, Agenda(redis), resolver, AGE, clock)
+        self.keeper = KeyKeeper(
+            store=self.store,
+            agenda=Agenda(redis),
+            resolver=resolver,
+            servers=servers or NameServers(resolver, DomainSettings(), QUERY.total_seconds()),
+            budget=timedelta(seconds=5),
+            rotate_after=AGE,
+            clock=clock,
+        )
 
     def publish(self, *keys: DomainKey, domain: str = DOMAIN) -> None:
         for key in keys:
@@ -80,6 +99,25 @@ async def test_keys_sign_once_their_records_are_published(place: Place) -> None:
     place.publish(*made)
     await place.look()
     assert await place.signing() == {key.selector for key in made}
+
+
+async def test_a_name_server_that_lags_behind_keeps_a_key_waiting(valkey_url: str) -> None:
+    async with (
+        Redis.connect(RedisSettings(url=valkey_url)) as redis,
+        name_servers() as names,
+    ):
+        place = Place(redis, names.resolver, names.top, Clock(), names.servers)
+        made = await place.store.rotate(SHOP, DOMAIN)
+        records = dkim_records(DOMAIN, [PublicKey(key.selector, key.record) for key in made])
+        for record in records:
+            put(names.top, record)
+            put(names.one, record)
+        await place.look()
+        assert (await place.store.signers(SHOP, DOMAIN)).keys == ()
+        for record in records:
+            put(names.two, record)
+        await place.look()
+        assert len((await place.store.signers(SHOP, DOMAIN)).keys) == 2
 
 
 async def test_each_key_waits_for_its_own_record(place: Place) -> None:
