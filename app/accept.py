@@ -27,7 +27,7 @@ from app.identity.senders import Senders
 from app.ids import ProjectId, new_message_id
 from app.letters.drafts import AnyDraft, Draft
 from app.letters.library import Library
-from app.letters.writer import Outline, Writer
+from app.letters.writer import Outline, Writer, Written
 from app.messages import Letter, Message, Receipt, Recipient
 from app.projects.keys import Caller
 from app.settings import Settings
@@ -80,13 +80,21 @@ class Acceptor:
 
         Raises InvalidRequest, TooLarge, IdempotencyConflict, VaultClosed, or SpoolError; then nothing was kept.
         """
+        async with self.written(draft, caller) as written:
+            kept = await self.store.keep(written.letter, idempotency)
+        self.alarm.ring_soon(kept.wakes)
+        return kept.receipt
+
+    @asynccontextmanager
+    async def written(self, draft: AnyDraft, caller: Caller) -> AsyncIterator[Written]:
+        """Yield the message composed and signed, while it has its turn; nothing is kept.
+
+        Raises InvalidRequest, TooLarge, or SpoolError.
+        """
         self.health.require_room()
         draft = await self._permitted(draft, caller.project)
         async with self._turn(draft, caller):
-            letter = await self.writer.write(draft, await self._message(draft, caller))
-            kept = await self.store.keep(letter, idempotency)
-        self.alarm.ring_soon(kept.wakes)
-        return kept.receipt
+            yield await self.writer.written(draft, await self._message(draft, caller))
 
     async def _permitted(self, draft: AnyDraft, project: ProjectId) -> AnyDraft:
         """Return the draft with what its template says, where the project may send in its name."""

@@ -50,6 +50,14 @@ class _Own:
 
 
 @dataclass(frozen=True, slots=True)
+class Written:
+    """A message with its bytes, and what they were composed from."""
+
+    outline: Outline
+    letter: Letter
+
+
+@dataclass(frozen=True, slots=True)
 class Writer:
     """Writes letters. Built once, at the start."""
 
@@ -61,10 +69,14 @@ class Writer:
 
     async def write(self, draft: AnyDraft, message: Message) -> Letter:
         """Return the message with its bytes. Raises InvalidRequest or TooLarge."""
+        return (await self.written(draft, message)).letter
+
+    async def written(self, draft: AnyDraft, message: Message) -> Written:
+        """Return the same beside what it was composed from."""
         outline = await self.outline(draft, message)
         if outline.is_large:
-            return await asyncio.to_thread(self.composed, outline)
-        return self.composed(outline)
+            return Written(outline, await asyncio.to_thread(self.composed, outline))
+        return Written(outline, self.composed(outline))
 
     async def outline(self, draft: AnyDraft, message: Message) -> Outline:
         """Return what the message is composed from. Raises InvalidRequest or TooLarge."""

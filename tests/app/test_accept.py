@@ -11,9 +11,9 @@ from app.identity.keys.keyring import Keyring
 from app.ids import KeyId, ProjectId
 from app.letters.drafts import AnyDraft, Draft
 from app.letters.library import Library
-from app.letters.writer import Writer
+from app.letters.writer import Writer, Written
 from app.mail.address import Mailbox, parse_address
-from app.messages import Letter, Message
+from app.messages import Message
 from app.projects.keys import Caller
 from app.projects.templates import Templates
 from app.settings import Settings
@@ -42,14 +42,14 @@ class SlowWriter(Writer):
     inside: set[str] = field(default_factory=set)
     counts: list[int] = field(default_factory=list)
 
-    async def write(self, draft: AnyDraft, message: Message) -> Letter:
+    async def written(self, draft: AnyDraft, message: Message) -> Written:
         self.inside.add(message.id)
         self.counts.append(len(self.inside))
         for _ in range(20):
             await asyncio.sleep(0)
-        letter = await super().write(draft, message)
+        written = await super().written(draft, message)
         self.inside.remove(message.id)
-        return letter
+        return written
 
 
 async def most_at_a_time(
