@@ -34,7 +34,7 @@ TOP_LEVEL = {
 ROOMS = {
     "app": {
         "api", "catchall", "dashboard", "identity", "letters", "logbook", "mail", "processes", "projects",
-        "server", "settings", "signals", "spool", "workshop",
+        "rehearsal", "server", "settings", "signals", "spool", "workshop",
     },
     "worker": {
         "claims", "feedback", "identity", "outcomes", "policies", "reports", "routing", "signals", "sites", "smtp",

@@ -220,3 +220,10 @@ def _notes_on_dmarc(tags: Mapping[str, str]) -> Iterable[str]:
         yield "adkim=s is strict: mail from names below the domain is not aligned by DKIM"
     if tags.get("aspf", "r").lower() == "s":
         yield "aspf=s is strict: the return path is another name, so that DKIM alone is aligned"
+
+
+def dmarc_tags(values: Sequence[str]) -> Mapping[str, str] | None:
+    """Return the tags of the one DMARC record among these values; None where receivers would take none."""
+    if dmarc(values, "").state is not State.OK:
+        return None
+    return _tags(next(value for value in values if value.lstrip().lower().startswith("v=dmarc1")))
