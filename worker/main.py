@@ -24,6 +24,7 @@ from app.identity.keys.agenda import Agenda
 from app.identity.keys.opening import key_store, require_fitting_secret
 from app.identity.senders import Senders
 from app.processes.garbage import expect_to_serve
+from app.rehearsal.prospects import INQUIRY, LOOKING
 from app.settings import Settings, read_settings
 from app.signals.logs import configure_logs
 from app.spool.client import Redis, end, translate
@@ -39,6 +40,7 @@ from worker.identity.checks import DomainChecks
 from worker.identity.inquiries import Answers
 from worker.identity.keykeeper import KeyKeeper
 from worker.identity.nameservers import NameServers
+from worker.identity.outlook import Outlook
 from worker.jobs import Jobs
 from worker.notify import Notifier
 from worker.policies.fetching import Fetcher
@@ -104,12 +106,11 @@ async def open_resources(settings: Settings, redis: Redis) -> AsyncIterator[Reso
         pool = await stack.enter_async_context(Pool(settings.delivery, sites, tls))
         resolver = await stack.enter_async_context(Resolver(settings.dns))
         policies = await stack.enter_async_context(_policy_book(settings, resolver, redis, scripts))
-        notifier = await stack.enter_async_context(
-            Notifier.open(settings.webhooks, resolver, utc_now)
-        )
+        notifying = Notifier.open(settings.webhooks, resolver, utc_now)
         keeper, alarm = _keeper(settings, redis, resolver), Alarm(arq_pool(redis))
         domains = Domains(redis, scripts, settings.domains, StoredKeys(keeper.store))
-        answering = _answers(settings, redis, domains, resolver, alarm)
+        outlook = _outlook(settings, resolver, policies)
+        answering = _answers(settings, redis, domains, outlook, alarm)
         reporting = Reporting.open(settings, redis, Publications(resolver, policies), utc_now)
         yield Resources(
             settings=settings,
@@ -117,14 +118,14 @@ async def open_resources(settings: Settings, redis: Redis) -> AsyncIterator[Reso
             lanes=lanes,
             alarm=alarm,
             leases=Leases(lanes, settings.delivery.lease),
-            router=Router(resolver, settings.delivery),
+            router=outlook.router,
             policies=policies,
-            protection=Protection(resolver, policies, settings),
+            protection=outlook.protection,
             sites=sites,
             pools=by_stream(pools),
             book=SourceBook(redis, scripts),
             carrier=Carrier(pool, settings.delivery),
-            notifier=notifier,
+            notifier=await stack.enter_async_context(notifying),
             reports=await stack.enter_async_context(reporting),
             senders=Senders(domains, settings.domains),
             domains=domains,
@@ -137,12 +138,20 @@ async def open_resources(settings: Settings, redis: Redis) -> AsyncIterator[Reso
         )
 
 
+def _outlook(settings: Settings, resolver: Resolver, policies: PolicyBook) -> Outlook:
+    """Return what looks ahead for dry runs, by the same router and policies as sending."""
+    router = Router(resolver, settings.delivery)
+    protection = Protection(resolver, policies, settings)
+    budget_s = LOOKING * settings.dns.dry_run.total_seconds()
+    return Outlook(resolver, router, protection, budget_s)
+
+
 def _answers(
-    settings: Settings, redis: Redis, domains: Domains, resolver: Resolver, alarm: Alarm
+    settings: Settings, redis: Redis, domains: Domains, outlook: Outlook, alarm: Alarm
 ) -> Answers:
-    servers = _name_servers(settings, resolver)
+    servers = _name_servers(settings, outlook.resolver)
     checks = DomainChecks(domains, servers, alarm, settings.domains, utc_now, random.random)
-    return Answers(checks, Inquiries(redis, alarm))
+    return Answers(checks, Inquiries(redis, alarm), {INQUIRY: outlook.answer})
 
 
 def _keeper(settings: Settings, redis: Redis, resolver: Resolver) -> KeyKeeper:

@@ -125,6 +125,8 @@ class DnsSettings(Group):
     """How long all questions of one look-up may take together."""
     max_ttl: Seconds = timedelta(hours=1)
     """Longest time that an answer is kept, whatever its TTL."""
+    dry_run: Seconds = timedelta(seconds=8)
+    """How long a dry run waits for what a worker finds; the worker looks for three quarters of it."""
     validating: bool = False
     """The resolvers validate DNSSEC, and nobody can change answers on the way to us; switches DANE on."""
     trusted_networks: tuple[Network, ...] = ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from types import MappingProxyType
 from typing import TypeAlias
 
 import structlog
@@ -26,11 +27,16 @@ Answering: TypeAlias = Callable[[Sequence[str]], Awaitable[bytes]]
 class Answers:
     """Starts answers and checks, and sees them to their end. Use it with `async with`, which stops them."""
 
-    def __init__(self, checks: DomainChecks, inquiries: Inquiries) -> None:
-        """Run nothing yet."""
+    def __init__(
+        self,
+        checks: DomainChecks,
+        inquiries: Inquiries,
+        others: Mapping[str, Answering] = MappingProxyType({}),
+    ) -> None:
+        """Run nothing yet. `others` answer questions of other kinds than those about domains."""
         self._checks = checks
         self._inquiries = inquiries
-        self._kinds: Mapping[str, Answering] = {"domain": self._domain}
+        self._kinds: Mapping[str, Answering] = {"domain": self._domain, **others}
         self._running: set[asyncio.Task[None]] = set()
         self._checking: set[DomainName] = set()
 
