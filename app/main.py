@@ -42,6 +42,7 @@ from app.projects.keys import Doorman
 from app.projects.suppressions import Suppressions
 from app.projects.templates import Templates
 from app.projects.unsubscribing import Unsubscriber
+from app.rehearsal.dryrun import Rehearsal
 from app.settings import Settings, read_settings
 from app.signals.logs import configure_logs
 from app.signals.metrics import HttpMetrics, WorkshopMetrics, new_registry
@@ -136,19 +137,22 @@ def _services(redis: Redis, writer: Writer, dkim: KeyStore) -> Services:
     sending = Domains(redis, scripts, settings.domains, StoredKeys(dkim))
     senders = Senders(sending, settings.domains)
     paths = ReturnPaths.of(settings, senders)
+    acceptor = Acceptor(store, alarm, health, library, writer, senders, settings, paths)
+    suppressions, inquiries = Suppressions(redis, scripts), Inquiries(redis, alarm)
     return Services(
         settings=settings,
-        acceptor=Acceptor(store, alarm, health, library, writer, senders, settings, paths),
+        acceptor=acceptor,
         store=store,
         endpoints=Endpoints(redis, settings.webhooks),
         templates=templates,
         author=Author(writer.workshop, Patterns()),
-        suppressions=Suppressions(redis, scripts),
+        suppressions=suppressions,
         unsubscriber=Unsubscriber(redis, scripts, alarm),
         tickets=writer.links.tickets,
         domains=sending,
-        inquiries=Inquiries(redis, alarm),
+        inquiries=inquiries,
         dkim=dkim,
+        rehearsal=Rehearsal(acceptor, suppressions, inquiries, settings.dns.dry_run),
         doorman=Doorman(redis, settings.api.key_cache),
         health=health,
         workshop=writer.workshop,

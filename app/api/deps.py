@@ -38,6 +38,7 @@ from app.projects.suppressions import Suppressions
 from app.projects.templates import Templates
 from app.projects.tickets import Tickets
 from app.projects.unsubscribing import Unsubscriber
+from app.rehearsal.dryrun import Rehearsal
 from app.settings import Settings
 from app.spool.health import Health
 from app.spool.inquiries import Inquiries
@@ -64,6 +65,7 @@ class Services:
     domains: Domains
     inquiries: Inquiries
     dkim: KeyStore
+    rehearsal: Rehearsal
     doorman: Doorman
     health: Health
     workshop: Workshop
@@ -160,9 +162,12 @@ async def submission(request: Request) -> Submission:
     return Submission(body, Idempotency(key, hashlib.sha256(body).digest()) if key else None)
 
 
-async def raw_submission(request: Request) -> RawSubmission:
-    """Read a mail and its idempotency key. Raises UnsupportedMediaType, TooLarge, or InvalidHeader."""
-    key, query = idempotency_key(request), request.url.query.encode()
+async def raw_submission(request: Request, query: bytes) -> RawSubmission:
+    """Read a mail and its idempotency key; `query` holds its envelope.
+
+    Raises UnsupportedMediaType, TooLarge, or InvalidHeader.
+    """
+    key = idempotency_key(request)
     services = await services_of(request)
     body = await read_body(request, services.settings.api.max_message_bytes, MAIL)
 

@@ -21,6 +21,7 @@ from pydantic.json_schema import models_json_schema
 
 from app.api.answers.batches import BatchProblemOut
 from app.api.answers.domains import DomainEventOut
+from app.api.answers.dryruns import DryRunOut
 from app.api.answers.history import EventOut
 from app.api.answers.problems import ProblemOut
 from app.api.body import JSON, MAIL
@@ -91,8 +92,8 @@ _READ_BODY = ("too_large", "unsupported_media_type", "invalid_request", "crowded
 _SENT = ("invalid_header", *_KEYED, "idempotency_conflict", *_STORED, "spool_full", "vault_closed")
 _CODES: Mapping[Call, tuple[str, ...]] = MappingProxyType(
     {
-        "send": ("malformed_json", *_READ_BODY, *_SENT),
-        "send_raw": (*_READ_BODY, *_SENT),
+        "send": ("malformed_json", *_READ_BODY, "invalid_parameter", *_SENT),
+        "send_raw": (*_READ_BODY, "invalid_parameter", *_SENT),
         "create": ("malformed_json", *_READ_BODY, *_KEYED, *_STORED, "spool_full"),
         "create_domain": (
             "malformed_json",
@@ -291,7 +292,10 @@ def _own_schemas() -> dict[str, Json]:
     _, added = models_json_schema(
         [
             *((model, "validation") for model in _REQUESTS),
-            *((model, "serialization") for model in (*_PROBLEMS, EventOut, DomainEventOut)),
+            *(
+                (model, "serialization")
+                for model in (*_PROBLEMS, EventOut, DomainEventOut, DryRunOut)
+            ),
         ],
         ref_template="#/components/schemas/{model}",
     )

@@ -111,6 +111,18 @@ class Suppressions:
             raise _no_such(address)
         return tuple(found)
 
+    async def found(
+        self, project: ProjectId, stream: Stream, addresses: Sequence[str]
+    ) -> tuple[Suppression | None, ...]:
+        """Return for each address, in any spelling, why it gets no mail of a stream; None where it does."""
+        normal = [normal_form(address) for address in addresses]
+        why = {
+            entry.address: entry.why
+            for start in range(0, len(normal), _CHUNK)
+            for entry in await self._read(project, stream, normal[start : start + _CHUNK])
+        }
+        return tuple(why.get(address) for address in normal)
+
     async def remove(self, project: ProjectId, address: str, streams: Sequence[Stream]) -> None:
         """Take an address off the lists of these streams. Raises NotFound where it is on none.
 

@@ -10,6 +10,7 @@ from app.api.answers.batches import BatchProblemOut, BatchResults, answer_of, br
 from app.api.body import JSON, check_media_type, read_pieces
 from app.api.deps import Direct, idempotency_key, identify, services_of
 from app.api.document import problems, sent_by
+from app.api.rehearsing import refuse_dry_run
 from app.api.sending.batches import BatchRequest
 from app.api.sending.groups import Batch, Sender
 from app.api.sending.splitting import Splitter
@@ -38,6 +39,7 @@ async def send_batch(request: Request) -> Response:
     those that were not accepted before.
     """
     parts, caller = await services_of(request), await identify(request, Scope.SEND)
+    refuse_dry_run(request)
     sender = Sender(parts.acceptor, caller, idempotency_key(request))
     batch = Batch(sender, parts.settings.api, request.scope["let_go"])
     try:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from http import HTTPStatus
 
 from fastapi import APIRouter, Request, Response
 
+from app.api.answers.dryruns import DryRunOut
 from app.api.answers.history import AttemptList, EventList
 from app.api.answers.messages import Accepted, MessageOut
+from app.api.body import JSON
 from app.api.deps import (
     Direct,
     MessagePath,
@@ -21,6 +24,7 @@ from app.api.deps import (
     submission,
 )
 from app.api.document import mailed_by, problems, replayed_header, sent_by
+from app.api.rehearsing import asked, asked_alone, rehearsable, rehearsed
 from app.api.sending.envelope import EnvelopeForm
 from app.api.sending.requests import MessageRequest
 from app.errors import InvalidRequest, TooLarge
@@ -37,13 +41,15 @@ sending = APIRouter(prefix="/messages", tags=["messages"], route_class=Direct)
     summary="Send a message",
     response_description="The message is on disk.",
     status_code=HTTPStatus.ACCEPTED,
-    responses=problems("send", replayed_header()),
+    responses=rehearsed(problems("send", replayed_header())),
     response_model=Accepted,
-    openapi_extra=sent_by(Scope.SEND, MessageRequest),
+    openapi_extra=rehearsable(sent_by(Scope.SEND, MessageRequest)),
 )
 async def send_message(request: Request) -> Response:
     """Accept a message: when this answers 202, the message is on disk and will be delivered or reported."""
     caller = await identify(request, Scope.SEND)
+    if asked_alone(request):
+        return await _rehearse(request, caller, await submission(request))
     return await _accept(request, caller, await submission(request))
 
 
@@ -53,9 +59,9 @@ async def send_message(request: Request) -> Response:
     summary="Send a finished message",
     response_description="The message is on disk.",
     status_code=HTTPStatus.ACCEPTED,
-    responses=problems("send_raw", replayed_header()),
+    responses=rehearsed(problems("send_raw", replayed_header())),
     response_model=Accepted,
-    openapi_extra=mailed_by(Scope.SEND, EnvelopeForm),
+    openapi_extra=rehearsable(mailed_by(Scope.SEND, EnvelopeForm)),
 )
 async def send_raw_message(request: Request) -> Response:
     """Accept a finished mail (RFC 5322) for the recipients that the query names.
@@ -63,8 +69,20 @@ async def send_raw_message(request: Request) -> Response:
     It is completed (Date, Message-ID), freed of Bcc and Return-Path, and signed; its line ends become CRLF.
     Everything else stays byte for byte as it came.
     """
-    caller = await identify(request, Scope.SEND)
-    return await _accept(request, caller, await raw_submission(request))
+    caller, wanted = await identify(request, Scope.SEND), asked(request)
+    sent = await raw_submission(request, wanted.rest)
+    if wanted.is_dry:
+        return await _rehearse(request, caller, sent)
+    return await _accept(request, caller, sent)
+
+
+async def _rehearse(request: Request, caller: Caller, sent: Submission | RawSubmission) -> Response:
+    """Do everything but send: also what was accepted before is looked at as it would be now."""
+    parts = await services_of(request)
+    run = await parts.rehearsal.run(await sent.draft(parts.settings), caller)
+    # A mail may have megabytes.
+    text = await asyncio.to_thread(lambda: DryRunOut.of(run).model_dump_json(by_alias=True))
+    return Response(text, HTTPStatus.OK, None, JSON)
 
 
 async def _accept(request: Request, caller: Caller, sent: Submission | RawSubmission) -> Response:

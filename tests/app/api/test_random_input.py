@@ -8,6 +8,7 @@ import json
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 
 import pytest
 import schemathesis
@@ -24,6 +25,7 @@ from uvicorn import Config, Server
 from app.main import create_app
 from app.projects.keys import create_key
 from app.settings import ApiSettings, DkimSettings, RedisSettings, Settings
+from app.settings.delivering import DnsSettings
 from app.spool.client import Redis
 from tests.fakes.valkey import ValkeyServer
 
@@ -46,6 +48,10 @@ class Live:
         return response.status, answer
 
 
+SOON = DnsSettings(dry_run=timedelta(milliseconds=1))
+"""There is no worker that a dry run could wait for."""
+
+
 @pytest.fixture(scope="module")
 def live(valkey: ValkeyServer) -> Iterator[Live]:
     """The API on a thread, until the module's tests are done."""
@@ -53,7 +59,9 @@ def live(valkey: ValkeyServer) -> Iterator[Live]:
     limits = ApiSettings(max_body_bytes=200_000)
     server = Server(
         Config(
-            create_app(Settings(redis=redis, api=limits, dkim=DkimSettings(required=False))),
+            create_app(
+                Settings(redis=redis, api=limits, dkim=DkimSettings(required=False), dns=SOON)
+            ),
             "127.0.0.1",
             0,
             log_config=None,
@@ -161,6 +169,17 @@ def test_message_of_random_fields_is_accepted_or_refused_field_by_field(
     if status != 202:
         assert _refused(status, answer)
         assert status == 400 or answer["errors"]
+
+
+@given(document=MESSAGE | GOOD)
+@QUICK
+def test_a_dry_run_succeeds_where_sending_does(live: Live, document: object) -> None:
+    body = json.dumps(document).encode()
+    dry_status, dry = live.post(body, "/messages?dry_run=true")
+    status, answer = live.post(body)
+    assert (dry_status, status) in {(200, 202), (status, status)}
+    if status != 202:
+        assert dry == answer
 
 
 @given(document=GOOD)
