@@ -267,3 +267,54 @@ async def test_a_finished_mail_is_refused_where_sending_refuses_it(client: Clien
         ]
         assert answers[0].status == answers[1].status == 422
         assert answers[0].body == answers[1].body
+
+
+async def test_copies_are_shown_until_they_are_too_many_bytes(
+    client: Client, valkey: ValkeyServer, tmp_path: Path
+) -> None:
+    large = ApiSettings(max_body_bytes=1_000_000, max_message_bytes=9_000_000)
+    settings = _settings(valkey, tmp_path).model_copy(update={"api": large})
+    to = [f"ada{number}@example.com" for number in range(10)]
+    files = [{"filename": "a.bin", "content": "A" * 600_000}]
+    async with served(create_app(settings)) as other:
+        answer = await rehearse(
+            other.with_key(client.key), to=to, attachments=files, recipients_data={}
+        )
+        assert answer.text_at("/copies/0/raw")
+        assert answer.at("/copies/9/raw") is None
+        assert answer.at("/copies/9/size") == answer.at("/size")
+
+
+async def test_a_merge_shows_its_first_copies(
+    client: Client, valkey: ValkeyServer, tmp_path: Path
+) -> None:
+    more = ApiSettings(max_recipients=60)
+    settings = _settings(valkey, tmp_path).model_copy(update={"api": more})
+    to = [f"ada@d{number}.example" for number in range(60)]
+    async with served(create_app(settings)) as other:
+        answer = await rehearse(
+            other.with_key(client.key),
+            to=to,
+            text="{{ x }}",
+            variables={"x": "Hi"},
+            recipients_data={},
+        )
+        for name, count in (("copies", 10), ("recipients", 60), ("domains", 60)):
+            found = answer.at(f"/{name}")
+            assert isinstance(found, list)
+            assert len(found) == count
+        (warning,) = [text for text in _details(answer) if "the way to" in text]
+        assert "and 55 more" in warning
+
+
+async def test_a_finished_mail_may_be_a_header_alone(client: Client) -> None:
+    path = "/messages/raw?rcpt_to=ada@example.com&dry_run=true"
+    body = b"From: hello@shop.example\r\nSubject: Re: x\r\n References: none\r\n"
+    answer = await client.call("POST", path, body=body, headers=FORM)
+    assert codes(answer)[0] == "subject_reply"
+
+
+def _details(answer: Answer) -> list[str]:
+    warnings = answer.at("/warnings")
+    assert isinstance(warnings, list)
+    return [each["detail"] for each in warnings]
