@@ -14,6 +14,7 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import SecretStr
 from schemathesis.checks import not_a_server_error, status_code_conformance
 from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import (
@@ -26,6 +27,7 @@ from app.main import create_app
 from app.projects.keys import create_key
 from app.settings import ApiSettings, DkimSettings, RedisSettings, Settings
 from app.settings.delivering import DnsSettings
+from app.settings.rootkeys import SecretSettings
 from app.spool.client import Redis
 from tests.fakes.valkey import ValkeyServer
 
@@ -60,7 +62,13 @@ def live(valkey: ValkeyServer) -> Iterator[Live]:
     server = Server(
         Config(
             create_app(
-                Settings(redis=redis, api=limits, dkim=DkimSettings(required=False), dns=SOON)
+                Settings(
+                    redis=redis,
+                    api=limits,
+                    dkim=DkimSettings(required=False),
+                    dns=SOON,
+                    secrets=SecretSettings(key=SecretStr("5f" * 32)),
+                )
             ),
             "127.0.0.1",
             0,
