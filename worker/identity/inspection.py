@@ -27,7 +27,8 @@ async def inspect(
     domain: str, records: Sequence[Record], servers: NameServers, budget_s: float
 ) -> tuple[Finding, ...]:
     """Return a finding for each record. What is not known within `budget_s` seconds counts as unreachable."""
-    looking = [asyncio.ensure_future(_look(domain, record, servers)) for record in records]
+    once = servers.afresh()
+    looking = [asyncio.ensure_future(_look(domain, record, once)) for record in records]
     try:
         if looking:
             await asyncio.wait(looking, timeout=budget_s)

@@ -24,9 +24,13 @@ R = TypeVar("R")
 _MOST_SERVERS = 8
 _MOST_STEPS = 4
 """Referrals and aliases that are followed one after the other."""
-_AT_A_TIME = 64
-"""Questions that one worker has under way."""
+_AT_A_TIME = 24
+"""Questions of one check that are under way: servers that are silent hold up no other domain."""
+_MOST_QUESTIONS = 600
+"""What one check asks at most, several times what real domains need: their servers may point to others, and on and
+on, and make us ask whom they like."""
 _RESOLVER = "the resolver"
+_ENOUGH = Failed("its servers and aliases point to too many others")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +42,7 @@ class Zone:
 
 
 class NameServers:
-    """Asks name servers. Nothing about the DNS is raised."""
+    """Asks name servers for one check, nobody twice for the same. Nothing about the DNS is raised."""
 
     def __init__(self, resolver: Resolver, settings: DomainSettings, query_s: float) -> None:
         """`query_s` is how long one server may take for one question."""
@@ -46,6 +50,12 @@ class NameServers:
         self._settings = settings
         self._query_s = query_s
         self._places = asyncio.Semaphore(_AT_A_TIME)
+        self._left = _MOST_QUESTIONS
+        self._asked: dict[tuple[str, str, Kind], asyncio.Task[Told | Failed]] = {}
+
+    def afresh(self) -> NameServers:
+        """Return the same for another check, which has asked nothing yet."""
+        return NameServers(self._resolver, self._settings, self._query_s)
 
     async def zone(self, name: str) -> Zone | Failed:
         """Return the nearest zone at or above a name, the top-level one if there is no other.
@@ -54,6 +64,8 @@ class NameServers:
         """
         failed = Failed("no zone was found")
         while name:
+            if not self._may_ask():
+                return _ENOUGH
             answer = await self._resolver.nameservers(name)
             if isinstance(answer, Failed):
                 failed = answer
@@ -101,10 +113,25 @@ class NameServers:
         return _by_alias(server, await self._look(told.alias, kind, steps - 1))
 
     async def _ask_one(self, server: str, name: str, kind: Kind) -> Told | Failed:
-        address = await self._address(server)
-        if isinstance(address, Failed):
-            return address
+        """Ask a server, or wait for the answer to the same question; whoever is cancelled ends it for all."""
+        asking = self._asked.get((server, name, kind))
+        if asking is None:
+            if not self._may_ask():
+                return _ENOUGH
+            asking = asyncio.ensure_future(self._ask_anew(server, name, kind))
+            self._asked[server, name, kind] = asking
+        return await asking
+
+    def _may_ask(self) -> bool:
+        """Take one question from what is left."""
+        self._left -= 1
+        return self._left >= 0
+
+    async def _ask_anew(self, server: str, name: str, kind: Kind) -> Told | Failed:
         async with self._places:
+            address = await self._address(server)
+            if isinstance(address, Failed):
+                return address
             place = Place(address, self._settings.nameserver_port)
             return await ask(place, name, kind, self._query_s)
 

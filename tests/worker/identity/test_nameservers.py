@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from dnslib import NS, QTYPE, RR, DNSRecord  # type: ignore[import-untyped]  # dnslib has no types
 
 from app.identity.findings import Answered, Unanswered
 from tests.fakes.dns import Trouble
@@ -185,3 +186,44 @@ async def test_a_zone_that_cannot_be_found_is_a_reason() -> None:
         assert await names.servers.zone("deep.down.other.example") == Zone("example", (ONE,))
         names.top.script = lambda _: b""
         assert isinstance(await names.servers.zone("shop.test"), Failed)
+
+
+async def test_servers_that_point_on_and_on_make_us_ask_so_much_and_no_more() -> None:
+    async with name_servers() as names:
+        told = 0
+
+        def point(question: DNSRecord) -> bytes:
+            nonlocal told
+            answer = question.reply(aa=0)
+            for _ in range(8):
+                told += 1
+                host = NS(f"ns{told}.shop.example")
+                names.top.a(f"ns{told}.shop.example", names.one.host)
+                answer.add_auth(RR("shop.example", QTYPE.NS, rdata=host))
+            return bytes(answer.pack())
+
+        names.one.script = names.two.script = point
+        servers = names.servers
+        for label in "abc":
+            await servers.look(f"{label}.{NAME}", "TXT")
+        asked = names.one.questions.total() + names.two.questions.total()
+        assert 300 < asked <= 600
+        (last, *_) = await servers.look(f"d.{NAME}", "TXT")
+        assert last == Answered("the resolver", ())
+        names.top.trouble(f"e.{NAME}", Trouble.REFUSED)
+        (last, *_) = await servers.look(f"e.{NAME}", "TXT")
+        assert isinstance(last, Unanswered)
+        assert last.reason == "its servers and aliases point to too many others"
+
+
+async def test_a_server_is_asked_once_whoever_points_to_it() -> None:
+    async with name_servers() as names:
+        names.one.ns("shop.example", ONE, TWO)
+        names.one.referring.add(NAME)
+        names.two.txt(NAME, "here")
+        servers = names.servers
+        await servers.look(NAME, "TXT")
+        await servers.look(NAME, "TXT")
+        assert (names.one.questions[NAME, "TXT"], names.two.questions[NAME, "TXT"]) == (1, 1)
+        await servers.afresh().look(NAME, "TXT")
+        assert names.two.questions[NAME, "TXT"] == 2
