@@ -7,7 +7,7 @@ and in `value` the exact value that is wanted. Pure.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import assert_never
 
@@ -17,6 +17,8 @@ from app.identity.records import Purpose, Record
 
 _MOST_SHOWN = 5
 _LONGEST_SHOWN = 600
+_LONGEST_DETAIL = 1200
+_LONGEST_MERGED = 2000
 _MOST_SERVERS = 4
 
 
@@ -100,7 +102,17 @@ class Finding:
 
 
 def finding(record: Record, seen: Seen) -> Finding:
-    """Return what is to be said of a record."""
+    """Return what is to be said of a record, in some hundred characters whatever stands in the DNS."""
+    found = _compared(record, seen)
+    # A record to merge that no form and no datagram has room for is no help: ours alone says what is wanted.
+    value = found.value if len(found.value) <= _LONGEST_MERGED else record.value
+    detail = found.detail
+    if len(detail) > _LONGEST_DETAIL:
+        detail = detail[:_LONGEST_DETAIL] + " …"
+    return replace(found, detail=detail, value=value)
+
+
+def _compared(record: Record, seen: Seen) -> Finding:
     answered = tuple(each for each in seen.sightings if isinstance(each, Answered))
     silent = tuple(each for each in seen.sightings if isinstance(each, Unanswered))
     found = _shown(answered)

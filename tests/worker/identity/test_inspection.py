@@ -115,3 +115,15 @@ async def test_silent_name_servers_are_unreachable_and_hold_nobody_up() -> None:
         assert found[0].state is FindingState.UNREACHABLE
         assert "no answer within 0.8 seconds" in found[0].detail
         assert not found[0].is_trouble
+
+
+async def test_what_is_told_of_endless_records_has_an_end() -> None:
+    spf, tail = RECORDS[2], "".join(f" ip4:192.0.2.1/{n}" for n in range(3000))
+    async with name_servers() as names:
+        names.publish(
+            replace(spf, value=f"v=spf1{tail}"), replace(RSA_RECORD, value=f"{RSA}; h={tail}")
+        )
+        found = await findings(names, spf, RSA_RECORD)
+        assert [each.state for each in found] == [FindingState.WRONG] * 2
+        assert [each.value for each in found] == [spf.value, RSA]
+        assert all(len(each.detail) + len("".join(each.found)) < 2000 for each in found)
