@@ -44,7 +44,7 @@ class RecordOut(RecordFinding):
             fresh = Finding(record, FindingState.MISSING, (), "", record.value)
             told = {**finding_json(fresh), "state": None}
         else:
-            told = finding_json(found)
+            told = finding_json(replace(found, record=record))
             record = replace(record, value=found.value)
         return cls.model_validate({**told, "zone_line": record.zone_line})
 
@@ -63,7 +63,7 @@ class DomainOut(AnswerModel):
     @classmethod
     def of(cls, domain: Domain, records: Sequence[Record]) -> DomainOut:
         """Return the answer that shows `domain`, which has to publish `records`."""
-        found = {each.record: each for each in domain.findings}
+        found = {_whatever_its_need(each.record): each for each in domain.findings}
         return cls(
             name=domain.name,
             status=domain.status,
@@ -71,8 +71,15 @@ class DomainOut(AnswerModel):
             return_path=domain.return_path,
             created_at=domain.created_at,
             checked_at=domain.checked_at,
-            records=[RecordOut.of(record, found.get(record)) for record in records],
+            records=[
+                RecordOut.of(record, found.get(_whatever_its_need(record))) for record in records
+            ],
         )
+
+
+def _whatever_its_need(record: Record) -> Record:
+    """Return what a record is known by: the check that finds a new key is what makes it required."""
+    return replace(record, is_required=False)
 
 
 class DomainSummary(AnswerModel):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
+from fastapi import Path
 from pydantic import AfterValidator, ConfigDict, Field, PlainValidator, WithJsonSchema
 
 from app.api.fields import WireModel, line_of, refuse
@@ -23,6 +24,17 @@ _Name = Annotated[
 _Line = Annotated[
     str, AfterValidator(line_of), WithJsonSchema({"type": "string", "examples": ["bounces"]})
 ]
+
+
+def _spelled(value: str) -> str:
+    try:
+        return sending_domain(value)
+    except NameRefused as error:
+        raise ValueError(error.reason) from error
+
+
+DomainPath = Annotated[str, Path(alias="domain_name", max_length=253), AfterValidator(_spelled)]
+"""A domain in a path, in any case, in Unicode or in A-labels; what cannot be one is not found."""
 
 
 class DomainRequest(WireModel):

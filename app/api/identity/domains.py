@@ -6,14 +6,14 @@ from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Response
+from fastapi import APIRouter, Depends, Response
 from fastapi.responses import PlainTextResponse
 
 from app.api.answers.domains import DomainList, DomainOut
 from app.api.body import JSON
 from app.api.deps import Manager, Parts, Reader, Services, sent
 from app.api.document import Responses, body_of, problems
-from app.api.identity.domainforms import DomainRequest
+from app.api.identity.domainforms import DomainPath, DomainRequest
 from app.errors import FieldError, InvalidRequest
 from app.identity.domain import Domain
 from app.identity.names import NameRefused
@@ -21,7 +21,6 @@ from app.identity.records import zone_of
 
 router = APIRouter(prefix="/domains", tags=["domains"])
 
-_Name = Annotated[str, Path(alias="domain_name", pattern=r"^[a-z0-9.-]{1,253}$")]
 
 _GOES_ON: Responses = {
     HTTPStatus.ACCEPTED.value: {
@@ -79,7 +78,7 @@ async def list_domains(caller: Reader, parts: Parts) -> DomainList:
     response_description="The domain.",
     responses=problems("read"),
 )
-async def get_domain(caller: Reader, name: _Name, parts: Parts) -> DomainOut:
+async def get_domain(caller: Reader, name: DomainPath, parts: Parts) -> DomainOut:
     """Return a domain, the records that it has to publish, and what was found of each at the last check."""
     return await _shown(await parts.domains.one(caller.project, name), parts)
 
@@ -92,7 +91,7 @@ async def get_domain(caller: Reader, name: _Name, parts: Parts) -> DomainOut:
     response_class=PlainTextResponse,
     responses=problems("read"),
 )
-async def get_domain_zone(caller: Reader, name: _Name, parts: Parts) -> PlainTextResponse:
+async def get_domain_zone(caller: Reader, name: DomainPath, parts: Parts) -> PlainTextResponse:
     """Return all records that the domain has to publish as text to paste into its zone file."""
     domain = await parts.domains.one(caller.project, name)
     return PlainTextResponse(zone_of(domain.name, await parts.domains.records(domain)))
@@ -106,7 +105,7 @@ async def get_domain_zone(caller: Reader, name: _Name, parts: Parts) -> PlainTex
     responses=problems("verify", _GOES_ON),
 )
 async def verify_domain(
-    caller: Manager, name: _Name, parts: Parts, response: Response
+    caller: Manager, name: DomainPath, parts: Parts, response: Response
 ) -> DomainOut:
     """Look the records up at the domain's own name servers now, and wait some seconds for what they say.
 
@@ -132,7 +131,7 @@ async def verify_domain(
     response_class=Response,
     responses=problems("read"),
 )
-async def delete_domain(caller: Manager, name: _Name, parts: Parts) -> None:
+async def delete_domain(caller: Manager, name: DomainPath, parts: Parts) -> None:
     """Destroy the keys of a domain; mail from it that waits is not sent any more."""
     await parts.domains.delete(caller.project, name)
 

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends, Path, Query, Response
 from app.api.answers.keys import KeyList, KeyOut
 from app.api.deps import Manager, Parts, Reader, Services, sent
 from app.api.document import body_of, problems
+from app.api.identity.domainforms import DomainPath
 from app.api.identity.keyforms import SELECTOR_PATTERN, KeyRequest, RevokeQuery
 from app.errors import NotFound
 from app.identity.keys.dkimkeys import Keys
@@ -18,7 +19,6 @@ from app.projects.keys import Caller
 
 router = APIRouter(prefix="/domains/{domain_name}/keys", tags=["domains"])
 
-_Name = Annotated[str, Path(alias="domain_name", pattern=r"^[a-z0-9.-]{1,253}$")]
 _Selector = Annotated[str, Path(pattern=SELECTOR_PATTERN, max_length=60)]
 
 
@@ -29,7 +29,7 @@ _Selector = Annotated[str, Path(pattern=SELECTOR_PATTERN, max_length=60)]
     response_description="The keys, without their secrets.",
     responses=problems("read"),
 )
-async def list_domain_keys(caller: Reader, name: _Name, parts: Parts) -> KeyList:
+async def list_domain_keys(caller: Reader, name: DomainPath, parts: Parts) -> KeyList:
     """Return the keys of a domain, former ones for a month too, each with the record that it wants."""
     return KeyList.of(await _keys(caller, name, parts), name, datetime.now(UTC))
 
@@ -45,7 +45,7 @@ async def list_domain_keys(caller: Reader, name: _Name, parts: Parts) -> KeyList
 )
 async def import_domain_key(
     caller: Manager,
-    name: _Name,
+    name: DomainPath,
     wanted: Annotated[KeyRequest, Depends(sent(KeyRequest))],
     parts: Parts,
     response: Response,
@@ -66,7 +66,7 @@ async def import_domain_key(
     response_description="The keys whose records are to be published.",
     responses=problems("rotate"),
 )
-async def rotate_domain_keys(caller: Manager, name: _Name, parts: Parts) -> KeyList:
+async def rotate_domain_keys(caller: Manager, name: DomainPath, parts: Parts) -> KeyList:
     """Make new keys and return their records. The former keys sign until the new records are found.
 
     While there are keys whose records were not found yet, those are returned, and none are made.
@@ -88,7 +88,7 @@ async def rotate_domain_keys(caller: Manager, name: _Name, parts: Parts) -> KeyL
 )
 async def revoke_domain_key(
     caller: Manager,
-    name: _Name,
+    name: DomainPath,
     selector: _Selector,
     query: Annotated[RevokeQuery, Query()],
     parts: Parts,

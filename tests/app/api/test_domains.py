@@ -11,6 +11,8 @@ import pytest
 
 from app.identity.domain import DomainStatus
 from app.identity.domains import Domains
+from app.identity.findings import Finding, FindingState
+from app.identity.records import Purpose, Record, RecordType
 from app.ids import ProjectId
 from app.settings import Settings
 from app.settings.domains import DomainSettings
@@ -123,6 +125,42 @@ async def test_a_domain_is_made_once_and_a_project_has_so_many(client: Client) -
     assert (await client.call("DELETE", "/domains/a.example")).status == 204
     assert (await client.get("/domains/a.example")).status == 404
     assert (await client.post("/domains", {"name": "d.example"})).status == 201
+
+
+@pytest.mark.parametrize(
+    "path", ["m%C3%BCnchen.example", "XN--MNCHEN-3YA.example", "M%C3%9CNCHEN.EXAMPLE."]
+)
+async def test_a_domain_is_found_however_its_name_is_spelled(client: Client, path: str) -> None:
+    assert (await client.post("/domains", {"name": "München.example"})).status == 201
+    assert (await client.get(f"/domains/{path}")).at("/name") == "xn--mnchen-3ya.example"
+    assert (await client.get(f"/domains/{path}/zone")).status == 200
+    assert (await client.call("DELETE", f"/domains/{path}")).status == 204
+    assert (await client.get(f"/domains/{path}")).code == "not_found"
+
+
+@pytest.mark.parametrize("path", ["a@b.example", "shop", "a%0Ab.example", "*.example", "x" * 300])
+async def test_what_can_be_no_domain_is_not_found(client: Client, path: str) -> None:
+    assert (await client.get(f"/domains/{path}")).code == "not_found"
+
+
+async def test_a_key_that_a_check_makes_a_required_one_keeps_what_was_found_of_it(
+    client: Client, domains: Domains
+) -> None:
+    await client.post("/domains", {"name": "shop.example"})
+    domain = await domains.one(SHOP, "shop.example")
+    shown = (await client.get("/domains/shop.example")).at("/records")
+    assert isinstance(shown, list)
+    keys = [
+        Record(Purpose.DKIM, each["name"], RecordType.TXT, each["value"], is_required=False)
+        for each in shown
+        if each["purpose"] == "dkim"
+    ]
+    found = tuple(Finding(each, FindingState.OK, (each.value,), "", each.value) for each in keys)
+    await put(domains, domain, replace(domain, findings=found))
+    shown = (await client.get("/domains/shop.example")).at("/records")
+    assert isinstance(shown, list)
+    dkim = [(each["required"], each["state"]) for each in shown if each["purpose"] == "dkim"]
+    assert dkim == [(True, "ok"), (True, "ok")]
 
 
 async def test_two_projects_may_claim_one_name(client: Client, stranger: Client) -> None:
