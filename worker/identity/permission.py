@@ -20,17 +20,20 @@ _UNKNOWN = Outcome(
 async def refusal(message: Message, senders: Senders, hold: timedelta) -> Outcome | None:
     """Return what becomes of a message that may not be sent now; None for one that may.
 
-    From a domain that is gone it never will. One that fails may be put right: its mail waits for `hold` before it
-    is looked at again. Reports are mail of our own, about messages that were allowed.
+    Asked for are the domains of its author and of the return path that its caller may have chosen. From one that
+    is gone it never will. One that fails may be put right: its mail waits for `hold` before it is looked at again.
+    Reports are mail of our own, about messages that were allowed.
     """
     if message.reports_on or message.project == INSTALLATION:
         return None
-    domain = message.author.rpartition("@")[2]
+    domains = {name.rpartition("@")[2]: None for name in (message.author, message.mail_from)}
     try:
-        standing = await senders.standing(message.project, domain)
+        standings = {name: await senders.standing(message.project, name) for name in domains}
     except SpoolError:
         return _UNKNOWN  # settling waits for Redis, and puts the claim back
-    return _outcome(standing, domain, hold)
+    # What is gone for good weighs more than what may be put right.
+    found = [_outcome(standing, name, hold) for name, standing in standings.items()]
+    return min(filter(None, found), key=lambda each: each.verdict is Verdict.WAITING, default=None)
 
 
 def _outcome(standing: Standing, domain: str, hold: timedelta) -> Outcome | None:

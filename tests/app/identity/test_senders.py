@@ -154,12 +154,23 @@ async def test_mail_of_a_domain_that_is_gone_ends(rule: Rule) -> None:
     assert outcome.text == "5.7.1 not sent: shop.example is no domain of the project any more"
 
 
-async def test_the_address_in_from_counts_and_not_the_return_path(rule: Rule) -> None:
+async def test_the_domain_of_a_return_path_of_ones_own_counts_beside_that_of_from(
+    rule: Rule,
+) -> None:
     await rule.domain("shop.example", DomainStatus.VERIFIED)
-    own = message("x@bounces.example.net", other_author="a@shop.example")
+    await rule.domain("late.example", DomainStatus.FAILING)
+    own = message("x@bounces.shop.example", other_author="a@shop.example")
     assert await refusal(own, rule.senders, HOLD) is None
-    foreign = message("a@shop.example", other_author="a@other.example")
-    assert await refusal(foreign, rule.senders, HOLD) is not None
+    for path, author, verdict in (
+        ("a@shop.example", "a@other.example", Verdict.BOUNCED),
+        ("a@other.example", "a@shop.example", Verdict.BOUNCED),
+        ("a@late.example", "a@shop.example", Verdict.WAITING),
+        ("a@late.example", "a@other.example", Verdict.BOUNCED),
+        ("a@other.example", "a@late.example", Verdict.BOUNCED),
+    ):
+        outcome = await refusal(message(path, other_author=author), rule.senders, HOLD)
+        assert outcome is not None
+        assert outcome.verdict is verdict
 
 
 async def test_reports_are_our_own_mail(rule: Rule) -> None:
