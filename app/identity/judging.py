@@ -135,6 +135,8 @@ def _flaw_of_key(found: Mapping[str, str], wanted: Mapping[str, str]) -> str:
         return "it has no p=, so there is no key in it"
     if not key and ours:
         return "its p= is empty, which says that the key was revoked"
+    if not ours:
+        return "the key was revoked, and its record still lets it pass: empty its p=" if key else ""
     if key != ours and len(key) >= _LEAST_CUT and ours.startswith(key):
         return (
             f"its key was cut off after {len(key)} of {len(ours)} characters: enter the whole value"

@@ -138,8 +138,9 @@ class Writer:
         keys = await self.keyring.keys_for(project, domain)
         if not keys and self.settings.dkim.required:
             detail = (
-                f"{domain} has no DKIM key that signs: add it with `POST /domains` and publish its records, or "
-                f"let the operator run `pillarbox dkim create {domain}` for all projects"
+                f"{domain} has no DKIM key that signs: add it with `POST /domains`, or make new keys with "
+                "`POST /domains/{name}/keys/rotate` where it is there, and publish the records of the answer; "
+                f"or let the operator run `pillarbox dkim create {domain}` for all projects"
             )
             raise InvalidRequest((FieldError(draft.sender_pointer, "domain_without_key", detail),))
         if isinstance(draft, RawDraft) and self.settings.dkim.required:

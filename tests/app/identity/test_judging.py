@@ -51,6 +51,8 @@ def test_no_key_and_two_keys_are_told_apart() -> None:
     assert dkim([], ED25519).state is State.MISSING
     assert "no DKIM key" in dkim(["v=spf1 -all"], ED25519).detail
     assert dkim([ED25519, RSA], ED25519).state is State.SEVERAL
+    assert "empty its p=" in dkim([RSA], "v=DKIM1; p=").detail
+    assert dkim(["v=DKIM1; k=ed25519; p="], "v=DKIM1; p=").state is State.OK
     assert "tried out" in dkim([RSA.replace("k=rsa", "t=y:s")], RSA).detail
 
 
