@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from app.errors import ConfigurationError
 from app.networks import Network
@@ -276,6 +276,13 @@ def read_settings() -> Settings:
     except ValidationError as error:
         lines = (f"{_variable(item['loc'])}: {item['msg']}" for item in error.errors())
         raise ConfigurationError("\n".join(lines)) from error
+    except SettingsError as error:
+        # It names the group alone, and its cause says where the text stops to be JSON; neither shows the value.
+        group = str(error).partition('"')[2].partition('"')[0].upper()
+        raise ConfigurationError(
+            f"PILLARBOX_{group}__…: a list or an object is written in JSON, such as "
+            f'["first", "second"]: {error.__cause__}'
+        ) from error
 
 
 def _variable(location: tuple[int | str, ...]) -> str:

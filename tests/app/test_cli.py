@@ -60,6 +60,19 @@ def test_contradicting_settings_are_one_message_and_exit_code_2(command: str) ->
     assert "Traceback" not in ended.stderr
 
 
+@pytest.mark.parametrize(
+    "variable", ["PILLARBOX_SECRETS__FORMER_KEYS", "PILLARBOX_DOMAINS__SHARED"]
+)
+def test_a_list_that_is_no_json_is_one_message_without_its_value(variable: str) -> None:
+    ended = process("api", **{variable: "[c2VjcmV0"})
+    assert ended.returncode == 2
+    assert (
+        f"{variable.rpartition('__')[0]}__…: a list or an object is written in JSON" in ended.stderr
+    )
+    assert ended.stderr.count("\n") == 1
+    assert "c2VjcmV0" not in ended.stderr
+
+
 def test_a_key_is_printed_once_and_works_until_revoked(valkey_url: str) -> None:
     settings = {"PILLARBOX_REDIS__URL": valkey_url, "PILLARBOX_DKIM__REQUIRED": "false"}
     made = pillarbox("keys", "create", "--project", "shop", "--name", "checkout", **settings)
