@@ -38,7 +38,7 @@ class Answers:
         self._inquiries = inquiries
         self._kinds: Mapping[str, Answering] = {"domain": self._domain, **others}
         self._running: set[asyncio.Task[None]] = set()
-        self._checking: set[DomainName] = set()
+        self._checking: dict[DomainName, asyncio.Task[bool]] = {}
 
     async def __aenter__(self) -> Answers:
         """Return itself."""
@@ -82,11 +82,13 @@ class Answers:
         return b"checked"
 
     async def _check(self, name: DomainName) -> None:
-        self._checking.add(name)
-        try:
-            await self._checks.check(name)
-        finally:
-            self._checking.discard(name)
+        """Check a domain, or wait for the check under way: however many ask, name servers are asked once."""
+        checking = self._checking.get(name)
+        if checking is None:
+            checking = asyncio.ensure_future(self._checks.check(name))
+            self._checking[name] = checking
+            checking.add_done_callback(lambda _: self._checking.pop(name, None))
+        await checking
 
 
 async def _seen_through(work: Coroutine[None, None, None]) -> None:

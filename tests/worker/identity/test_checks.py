@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -259,6 +260,19 @@ async def test_questions_are_answered_and_unknown_ones_are_left(world: World) ->
         assert await world.status() is DomainStatus.VERIFIED
         assert await inquiries.ask("domain", SHOP, "gone.example", patience=soon) == b"checked"
         assert await inquiries.ask("weather", "tomorrow", patience=late) is None
+
+
+async def test_however_many_ask_for_a_check_name_servers_are_asked_once(world: World) -> None:
+    domain = await world.create()
+    await world.publish()
+    kept = Inquiries(world.redis, Alarm(arq_pool(world.redis)))
+    async with Answers(world.checks, kept) as answers:
+        inquiries, soon = Inquiries(world.redis, Heard(answers.start)), timedelta(seconds=20)
+        asking = (inquiries.ask("domain", SHOP, NAME.name, patience=soon) for _ in range(20))
+        assert await asyncio.gather(*asking) == [b"checked"] * 20
+    assert await world.status() is DomainStatus.VERIFIED
+    for record in await world.domains.records(domain):
+        assert world.names.one.questions[record.name, record.type.value] == 1
 
 
 class Heard(Alarm):
