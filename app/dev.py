@@ -248,6 +248,7 @@ def _environment(
         "PILLARBOX_DKIM__DIRECTORY": str(places.dkim),
         "PILLARBOX_DKIM__REQUIRED": "false",
         "PILLARBOX_DOMAINS__REQUIRED": "false",
+        "PILLARBOX_DOMAINS__SHARED": json.dumps([_DOMAIN]),
         "PILLARBOX_LOG__FORMAT": "text",
         "PILLARBOX_SECRETS__KEY": _read(places.secret),
         "PILLARBOX_UNSUBSCRIBE__BASE_URL": _url(options),

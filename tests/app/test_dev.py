@@ -23,6 +23,7 @@ ROOT = Path(__file__).parents[2]
 PATIENCE_S = 60.0  # a start needs seconds where many tests share few cores
 # What somebody may have set for another installation; all of it must be without effect.
 FOREIGN = {
+    "PILLARBOX_DOMAINS__REQUIRED": "true",
     "PILLARBOX_REDIS__URL": "redis://127.0.0.1:1/0",
     "pillarbox_delivery__catch_all": "127.0.0.1:1",
     "PILLARBOX_DELIVERY": '{"catch_all": "127.0.0.1:1"}',
