@@ -25,6 +25,7 @@ Kind: TypeAlias = Literal["TXT", "MX"]
 
 _TRIES = 2
 _UDP_BYTES = 1232
+_MOST_ALIASES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +88,11 @@ def _told(response: dns.message.Message, name: dns.name.Name, kind: Kind) -> Tol
 
 
 def _answer(response: dns.message.Message, name: dns.name.Name, kind: Kind) -> Told:
-    """Follow aliases as far as the answer itself goes."""
-    for _ in range(len(response.answer) + 1):
+    """Follow aliases as far as the answer itself goes, and no further than resolvers do.
+
+    An answer has room for thousands, each of which is looked for among all.
+    """
+    for _ in range(_MOST_ALIASES + 1):
         values = _records(response, name, kind)
         if values is not None:
             return Told(values)
@@ -98,7 +102,7 @@ def _answer(response: dns.message.Message, name: dns.name.Name, kind: Kind) -> T
         name = dns.name.from_text(alias[0])
         if not any(rrset.name == name for rrset in response.answer):
             return Told(alias=alias[0])
-    return Told()  # a loop
+    return Told()  # a loop, or what no receiver would follow
 
 
 def _records(

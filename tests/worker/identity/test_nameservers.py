@@ -227,3 +227,13 @@ async def test_a_server_is_asked_once_whoever_points_to_it() -> None:
         assert (names.one.questions[NAME, "TXT"], names.two.questions[NAME, "TXT"]) == (1, 1)
         await servers.afresh().look(NAME, "TXT")
         assert names.two.questions[NAME, "TXT"] == 2
+
+
+async def test_of_a_long_chain_of_aliases_no_more_is_followed_than_resolvers_do() -> None:
+    async with name_servers() as names:
+        for number in range(17):
+            names.one.cname(f"{number}.shop.example", f"{number + 1}.shop.example")
+        names.one.txt("17.shop.example", "here")
+        names.top.ns("shop.example", ONE)
+        assert await names.servers.look("1.shop.example", "TXT") == (Answered(ONE, ("here",)),)
+        assert await names.servers.look("0.shop.example", "TXT") == (Answered(ONE, ()),)
