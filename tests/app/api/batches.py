@@ -28,7 +28,7 @@ LIMITS = ApiSettings(
     max_message_bytes=500_000,
     max_batch_bytes=5_000_000,
     max_batch_items=120,
-    max_batch_sent_bytes=5_000_000,
+    max_batch_sent_bytes=11_000_000,
     max_attachments=3,
     max_held_bytes=2_600_000,
 )

@@ -142,11 +142,11 @@ async def test_more_messages_than_allowed_are_not_sent(client: Client, redis: Re
 
 async def test_a_shared_file_counts_for_each_message_that_has_it(client: Client) -> None:
     """A small body must not ask for gigabytes to be signed."""
-    with_file = [{**message, "attachments": [{"shared": "terms"}]} for message in numbered(60)]
+    with_file = [{**message, "attachments": [{"shared": "terms"}]} for message in numbered(112)]
     answer = await send(client, *with_file, MESSAGE, attachments=[TERMS])
     most = LIMITS.max_batch_sent_bytes // len(FILE)
     whom = [f"user{number}@example.com" for number in range(most)]
-    assert told(answer) == [*whom, *["too_large"] * (60 - most), "ada@example.com"]
+    assert told(answer) == [*whom, *["too_large"] * (112 - most), "ada@example.com"]
 
 
 async def test_a_batch_comes_in_pieces_of_any_size(client: Client) -> None:
