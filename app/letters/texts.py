@@ -99,10 +99,16 @@ async def with_text(draft: Draft, project: ProjectId, workshop: Workshop) -> Dra
     return replace(draft, text=made.text) if made.text else draft
 
 
+def _lacks_text(draft: Draft) -> bool:
+    return draft.html is not None and draft.text is None
+
+
 async def with_texts(
     drafts: Sequence[Draft], project: ProjectId, workshop: Workshop, seconds: float = _MOST_SECONDS
 ) -> tuple[Draft, ...]:
     """Return all copies of a message with their text parts, or as they are where that takes longer than that."""
+    if not any(map(_lacks_text, drafts)):
+        return tuple(drafts)
     try:
         async with asyncio.timeout(seconds):
             return tuple([await with_text(draft, project, workshop) for draft in drafts])

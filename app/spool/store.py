@@ -70,8 +70,8 @@ class _Trial:
     @property
     def receipt(self) -> Receipt:
         message = self.letter.message
-        receipt = Receipt(message.id, message.recipients, message.created_at)
-        return replace(receipt, suppressed=tuple(sorted(self.suppressed)))
+        suppressed = tuple(sorted(self.suppressed))
+        return Receipt(message.id, message.recipients, message.created_at, suppressed=suppressed)
 
     def learns(self, reply: Reply | SpoolError) -> bool:
         """Tell whether the step is to be repeated. Hardly any is, and each time more is known: so it ends."""

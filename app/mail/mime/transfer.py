@@ -18,8 +18,6 @@ _MAX_ENCODED = 76
 _PIECE = 57 * 8192
 _PLAIN = bytes([0x09, 0x0A, *range(0x20, 0x7F)])
 _LITERAL = _PLAIN.replace(b"=", b"")
-# b2a_qp of CPython does not count how white space grows that it encodes at the end of a line.
-_OVERLONG = re.compile(rb"([^\n]{74,75})(=[0-9A-F]{2})(?=\n|\Z)")
 _MAX_OCTETS = 998
 _FIELD = re.compile(rb"[!-9;-~]+[ \t]*:")
 _FROM_LINE = re.compile(rb"(?m)^From ")
@@ -119,10 +117,17 @@ def _pieces(octets: bytes) -> Iterator[bytes]:
     yield octets[start:]
 
 
+def _shortened(line: bytes) -> bytes:
+    """Break a line that is too long before its last escape: CPython does not count how white space grows there."""
+    is_long = len(line) > _MAX_ENCODED and line[-3:-2] == b"="
+    return b"%b=\n%b" % (line[:-3], line[-3:]) if is_long else line
+
+
 def _quote_piece(octets: bytes) -> bytes:
     encoded = b2a_qp(octets)
-    if max(map(len, encoded.split(b"\n"))) > _MAX_ENCODED:
-        encoded = _OVERLONG.sub(rb"\1=\n\2", encoded)
+    lines = encoded.split(b"\n")
+    if max(map(len, lines)) > _MAX_ENCODED:
+        encoded = b"\n".join(map(_shortened, lines))
     if _has_from_line(encoded):
         # Some stores put ">" before such a line, which would break the signature.
         encoded = _FROM_LINE.sub(b"=46=\nrom ", encoded)
