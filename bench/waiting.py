@@ -20,7 +20,7 @@ from app.spool.client import Redis, Script
 from app.spool.keyspace import Keyspace
 from app.spool.scripts import Scripts
 from app.spool.store import Store
-from app.spool.work.claims import MailLane
+from app.spool.workers.claims import MailLane
 
 _PROCESSES = 2
 _AT_ONCE = 64

@@ -12,9 +12,9 @@ import time
 
 from app.errors import SpoolError
 from app.events import Category
-from app.spool.work.claims import MailClaim, MailLane
-from app.spool.work.lanes import Fenced
-from app.spool.work.reports import INSTALLATION
+from app.spool.workers.claims import MailClaim, MailLane
+from app.spool.workers.lanes import Fenced
+from app.spool.workers.reports import INSTALLATION
 from worker.claims.allowance import Allowance
 from worker.claims.guards import guard_of
 from worker.claims.leases import Lease

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import structlog
 
 from app.errors import SpoolError
-from app.spool.work.claims import EndpointLane, Lane, MailLane, parse_lane
+from app.spool.workers.claims import EndpointLane, Lane, MailLane, parse_lane
 from worker.drain import drain
 from worker.parcels import drain_endpoint
 from worker.reports.waiting import drain_reports

@@ -31,9 +31,9 @@ from app.spool.client import Redis, end, translate
 from app.spool.inquiries import Inquiries
 from app.spool.jobs import DRAIN_JOB, INQUIRE_JOB, Alarm, arq_pool, decode_job, encode_job
 from app.spool.scripts import LANES_PER_JOB, Scripts
-from app.spool.work.lanes import Lanes
-from app.spool.work.policies import PolicyShelf
-from app.spool.work.sources import SourceBook
+from app.spool.workers.lanes import Lanes
+from app.spool.workers.policies import PolicyShelf
+from app.spool.workers.sources import SourceBook
 from worker.claims.leases import Leases
 from worker.drains import Drains
 from worker.identity.checks import DomainChecks

@@ -22,7 +22,7 @@ import aiohttp
 
 from app.projects.endpoints import Endpoint
 from app.settings import WebhookSettings
-from app.spool.work.claims import Parcel
+from app.spool.workers.claims import Parcel
 from app.wire import fact_bytes
 from worker.connector import OwnNames, guarded_sockets, http_session
 from worker.routing.resolver import Resolver

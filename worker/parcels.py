@@ -15,8 +15,8 @@ import structlog
 
 from app.projects.endpoints import Endpoint
 from app.settings import WebhookSettings
-from app.spool.work.claims import Claim, EndpointLane, ParcelClaim
-from app.spool.work.lanes import Closing, Fenced
+from app.spool.workers.claims import Claim, EndpointLane, ParcelClaim
+from app.spool.workers.lanes import Closing, Fenced
 from worker.claims.allowance import Allowance
 from worker.claims.insist import insist
 from worker.resources import Resources

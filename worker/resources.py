@@ -14,9 +14,9 @@ from app.projects.endpoints import Endpoint, load_endpoint
 from app.settings import Settings
 from app.spool.client import Redis
 from app.spool.jobs import Alarm
-from app.spool.work.claims import EndpointLane
-from app.spool.work.lanes import Lanes
-from app.spool.work.sources import SourceBook
+from app.spool.workers.claims import EndpointLane
+from app.spool.workers.lanes import Lanes
+from app.spool.workers.sources import SourceBook
 from worker.claims.leases import Leases
 from worker.identity.inquiries import Answers
 from worker.identity.keykeeper import KeyKeeper

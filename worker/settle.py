@@ -22,9 +22,9 @@ from app.messages import (
     Status,
     Suppression,
 )
-from app.spool.work.claims import MailClaim
-from app.spool.work.lanes import Closing, Settled, Settlement
-from app.spool.work.sources import SourceRest
+from app.spool.workers.claims import MailClaim
+from app.spool.workers.lanes import Closing, Settled, Settlement
+from app.spool.workers.sources import SourceRest
 from worker.claims.insist import insist
 from worker.outcomes.deadness import proves_dead
 from worker.outcomes.outcome import Outcome, Verdict

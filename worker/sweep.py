@@ -18,9 +18,9 @@ from app.errors import SpoolError
 from app.events import Category
 from app.ids import new_drain_id
 from app.messages import OnUnknown
-from app.spool.work.claims import Claim, MailClaim
-from app.spool.work.lanes import MOST_WAITING, Closing, Fenced
-from app.spool.work.reports import ReportClaim, TlsClaim
+from app.spool.workers.claims import Claim, MailClaim
+from app.spool.workers.lanes import MOST_WAITING, Closing, Fenced
+from app.spool.workers.reports import ReportClaim, TlsClaim
 from worker.claims.insist import insist
 from worker.outcomes.outcome import Outcome, Verdict
 from worker.resources import Resources

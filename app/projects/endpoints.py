@@ -20,7 +20,7 @@ from app.settings import WebhookSettings
 from app.spool.client import Redis, Script
 from app.spool.codec import Codec
 from app.spool.replies import as_bytes, as_int, as_list
-from app.spool.work.claims import EndpointLane
+from app.spool.workers.claims import EndpointLane
 
 _SECRET_BYTES = 32
 _ANY = "*"

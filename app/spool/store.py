@@ -31,8 +31,8 @@ from app.spool.codec import (
 )
 from app.spool.replies import as_bytes, as_int, as_list, as_text
 from app.spool.scripts import Scripts
-from app.spool.work.claims import MailLane
-from app.spool.work.reports import INSTALLATION
+from app.spool.workers.claims import MailLane
+from app.spool.workers.reports import INSTALLATION
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from app.messages import Stream
 from app.settings import RedisSettings, Settings
 from app.spool.client import Redis
 from app.spool.scripts import Scripts
-from app.spool.work.sources import SourceBook, SourceRest
+from app.spool.workers.sources import SourceBook, SourceRest
 from tests.fakes.deployment import Deployment, data, delivery, deployed, rows
 from tests.fakes.dns import DnsServer
 from tests.fakes.processes import worker_process

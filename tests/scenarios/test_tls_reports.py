@@ -11,7 +11,7 @@ from pathlib import Path
 
 import redis
 
-from app.spool.work.reports import TlsLane
+from app.spool.workers.reports import TlsLane
 from tests.app.mail.verifiers import dkimpy_accepts
 from tests.fakes.deployment import Deployment, deployed
 from tests.fakes.dns import DnsServer

@@ -6,7 +6,7 @@ from app.messages import Stream
 from app.settings import DkimSettings, RedisSettings, Settings
 from app.settings.delivering import DeliverySettings
 from app.spool.client import Redis
-from app.spool.work.claims import MailLane
+from app.spool.workers.claims import MailLane
 from tests.fakes.letters import PROJECT
 from worker.drains import Drains
 from worker.main import open_resources

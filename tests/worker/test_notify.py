@@ -16,7 +16,7 @@ from app.ids import EndpointId
 from app.projects.endpoints import Endpoint
 from app.settings import WebhookSettings
 from app.settings.delivering import DnsSettings
-from app.spool.work.claims import Parcel
+from app.spool.workers.claims import Parcel
 from tests.fakes.dns import DnsServer, Trouble
 from tests.fakes.letters import Letter, queued
 from tests.fakes.waiting import eventually

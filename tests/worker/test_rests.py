@@ -16,8 +16,8 @@ from app.settings.delivering import DeliverySettings
 from app.spool.client import Redis
 from app.spool.scripts import Scripts
 from app.spool.store import Store
-from app.spool.work.claims import MailClaim, MailLane
-from app.spool.work.lanes import Site
+from app.spool.workers.claims import MailClaim, MailLane
+from app.spool.workers.lanes import Site
 from tests.fakes.letters import PROJECT, Letter, keep
 from worker.main import open_resources
 from worker.outcomes.outcome import Outcome, Verdict

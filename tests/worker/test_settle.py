@@ -11,7 +11,7 @@ from app.events import Category, EventType, Peer, SuppressionReason
 from app.ids import DrainId
 from app.mail.reply import Reply
 from app.messages import TRANSITIONS, OnUnknown, RecipientState, Status, Stream, Suppression
-from app.spool.work.claims import MailClaim, MailLane
+from app.spool.workers.claims import MailClaim, MailLane
 from tests.fakes.letters import PROJECT, Letter
 from worker.outcomes.outcome import Outcome, Verdict
 from worker.settle import Terms, decide, settlement_of, site_worked

@@ -13,8 +13,8 @@ import structlog
 
 from app.errors import SpoolError
 from app.messages import OnUnknown
-from app.spool.work.claims import MailClaim
-from app.spool.work.lanes import Lanes
+from app.spool.workers.claims import MailClaim
+from app.spool.workers.lanes import Lanes
 from worker.claims.leases import Lease
 from worker.smtp.transaction import Guard
 

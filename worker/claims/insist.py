@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from app.errors import SpoolError
-from app.spool.work.lanes import Fenced, Settled
+from app.spool.workers.lanes import Fenced, Settled
 from worker.resources import Resources
 
 _log = structlog.get_logger(__name__)

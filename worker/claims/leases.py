@@ -16,7 +16,7 @@ import structlog
 
 from app.errors import SpoolError
 from app.ids import DrainId, new_drain_id
-from app.spool.work.lanes import Lanes
+from app.spool.workers.lanes import Lanes
 
 _log = structlog.get_logger(__name__)
 

@@ -13,8 +13,8 @@ from datetime import timedelta
 
 from app.errors import SpoolError
 from app.events import Category
-from app.spool.work.claims import MailClaim
-from app.spool.work.sources import Asked, Candidate, NoneFree
+from app.spool.workers.claims import MailClaim
+from app.spool.workers.sources import Asked, Candidate, NoneFree
 from worker.outcomes.outcome import Outcome, Verdict
 from worker.outcomes.pauses import refuses_address, source_pause_after
 from worker.resources import Resources

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from app.messages import Suppression
-from app.spool.work.claims import MailClaim
+from app.spool.workers.claims import MailClaim
 from worker.outcomes.outcome import Outcome, Verdict
 from worker.smtp.attempt import Attempted
 

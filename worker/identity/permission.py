@@ -9,7 +9,7 @@ from app.errors import SpoolError
 from app.events import Category
 from app.identity.senders import Senders, Standing
 from app.messages import Message
-from app.spool.work.reports import INSTALLATION
+from app.spool.workers.reports import INSTALLATION
 from worker.outcomes.outcome import Outcome, Verdict
 
 _UNKNOWN = Outcome(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from app.events import Certificate, Peer, TlsPolicy
-from app.spool.work.policies import StsPolicy
+from app.spool.workers.policies import StsPolicy
 from worker.outcomes.handshake import Asked, Handshake, PolicyKind, TlsFailure
 from worker.policies.mtasts import PolicyError, lists
 from worker.policies.policy import Bar, Policy

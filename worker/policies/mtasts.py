@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from app.spool.work.policies import Mode, StsPolicy
+from app.spool.workers.policies import Mode, StsPolicy
 from worker.outcomes.handshake import TlsFailure
 
 MOST_BYTES = 64 * 1024

@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from app.events import Category, TlsPolicy
 from app.messages import TlsWish
-from app.spool.work.policies import Mode, StsPolicy
+from app.spool.workers.policies import Mode, StsPolicy
 from worker.policies.mtasts import lists
 from worker.routing.answers import Failed, Tlsa
 

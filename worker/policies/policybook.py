@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from app.errors import SpoolError
-from app.spool.work.policies import Mode, PolicyShelf, StsPolicy
+from app.spool.workers.policies import Mode, PolicyShelf, StsPolicy
 from worker.policies.fetching import Fetcher
 from worker.policies.mtasts import PolicyError, parse_policy, parse_record
 from worker.retry import spread

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from app.messages import Field, Message, RecipientState, Status
-from app.spool.work.claims import MailClaim
-from app.spool.work.lanes import Settlement
-from app.spool.work.reports import Notice
+from app.spool.workers.claims import MailClaim
+from app.spool.workers.lanes import Settlement
+from app.spool.workers.reports import Notice
 
 FAILED = frozenset({Status.BOUNCED, Status.EXPIRED, Status.UNKNOWN, Status.SUPPRESSED})
 """Where a recipient ends that will not get the message, as far as anybody knows."""

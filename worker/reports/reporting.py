@@ -15,7 +15,7 @@ from app.settings import Settings
 from app.spool.client import Redis
 from app.spool.scripts import Scripts
 from app.spool.store import Store
-from app.spool.work.reports import TlsLedger
+from app.spool.workers.reports import TlsLedger
 from worker.reports.tlspost import Desk, TlsCourier
 from worker.reports.tlsrpt import Publications, TlsReports
 from worker.reports.writer import Reporter

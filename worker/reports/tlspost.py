@@ -20,7 +20,7 @@ from app.messages import Field, Letter, Message, Recipient, Stream, TlsWish
 from app.projects.urls import UrlError, check_url
 from app.settings import Settings
 from app.spool.store import Idempotency, Store
-from app.spool.work.reports import INSTALLATION, TlsClaim
+from app.spool.workers.reports import INSTALLATION, TlsClaim
 from worker.connector import OwnNames, guarded_sockets, http_session, verifying_context
 from worker.reports.tlsreport import MEDIA_TYPE, Submitter, TlsReport, compose_mail, document
 from worker.reports.tlsrpt import HANDSHAKE, Publications, due_at

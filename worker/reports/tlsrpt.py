@@ -18,7 +18,7 @@ import structlog
 
 from app.errors import SpoolError
 from app.spool.codec import Codec
-from app.spool.work.reports import TlsCount, TlsLedger
+from app.spool.workers.reports import TlsCount, TlsLedger
 from worker.outcomes.handshake import Asked, Handshake, PolicyKind
 from worker.policies.handshakes import unprotected, with_text
 from worker.policies.policybook import PolicyBook

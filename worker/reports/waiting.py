@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from datetime import timedelta
 
-from app.spool.work.claims import Claim
-from app.spool.work.lanes import Closing, Fenced
-from app.spool.work.reports import ReportClaim, ReportLane, TlsClaim, TlsLane
+from app.spool.workers.claims import Claim
+from app.spool.workers.lanes import Closing, Fenced
+from app.spool.workers.reports import ReportClaim, ReportLane, TlsClaim, TlsLane
 from worker.claims.allowance import Allowance
 from worker.claims.insist import insist
 from worker.resources import Resources

@@ -19,7 +19,7 @@ from app.mail.dkim import sign
 from app.messages import Field, Letter, Message, Recipient, Stream
 from app.settings import Settings
 from app.spool.store import Idempotency, Store
-from app.spool.work.reports import Notice
+from app.spool.workers.reports import Notice
 from worker.reports.dsn import DeliveryReport, compose_report
 from worker.reports.notices import Subject, subjects, unspeakable
 

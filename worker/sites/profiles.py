@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
 
 from app.settings.delivering import DeliverySettings
 from app.settings.forms import Count, Rate, Seconds
-from app.spool.work.lanes import Site
+from app.spool.workers.lanes import Site
 from worker.sites.tables import check, naming, parse_tables, read_text
 
 _LONGEST_NAME = 120

@@ -13,8 +13,8 @@ from app.settings import ApiSettings, Settings
 from app.spool.client import Redis
 from app.spool.replies import as_int
 from app.spool.scripts import Scripts
-from app.spool.work.claims import MailClaim, MailLane
-from app.spool.work.lanes import Lanes
+from app.spool.workers.claims import MailClaim, MailLane
+from app.spool.workers.lanes import Lanes
 from tests.app.api.client import MESSAGE, Answer, Client
 
 JSON = {"Content-Type": "application/json"}

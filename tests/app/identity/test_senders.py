@@ -21,7 +21,7 @@ from app.messages import Message
 from app.settings import DkimSettings, RedisSettings, Settings
 from app.settings.domains import DomainSettings
 from app.spool.client import Redis
-from app.spool.work.reports import INSTALLATION
+from app.spool.workers.reports import INSTALLATION
 from tests.fakes.identity import domains_of, put
 from tests.fakes.letters import Letter
 from worker.identity.permission import refusal

@@ -13,7 +13,7 @@ from app.settings.delivering import DeliverySettings
 from app.spool.client import Redis
 from app.spool.scripts import Scripts
 from app.spool.store import Store
-from app.spool.work.lanes import Lanes
+from app.spool.workers.lanes import Lanes
 
 
 @dataclass(frozen=True)

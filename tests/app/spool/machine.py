@@ -15,7 +15,7 @@ from app.spool.client import Redis
 from app.spool.replies import as_bytes, as_list
 from app.spool.scripts import Scripts
 from app.spool.store import Store
-from app.spool.work.lanes import Lanes
+from app.spool.workers.lanes import Lanes
 from tests.app.spool.conftest import Spool, spool_settings
 
 T = TypeVar("T")

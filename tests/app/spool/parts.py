@@ -8,8 +8,8 @@ from app.ids import ProjectId, new_drain_id
 from app.messages import Stream
 from app.spool.client import Redis
 from app.spool.replies import as_bytes, as_list
-from app.spool.work.claims import MailClaim, MailLane
-from app.spool.work.lanes import Closing, Settlement, Site
+from app.spool.workers.claims import MailClaim, MailLane
+from app.spool.workers.lanes import Closing, Settlement, Site
 from tests.app.spool.conftest import Spool
 from tests.fakes.letters import PROJECT, Letter, keep
 

@@ -9,7 +9,7 @@ from app.ids import new_drain_id
 from app.messages import Stream
 from app.spool.jobs import Alarm, arq_pool
 from app.spool.replies import as_int, as_list
-from app.spool.work.claims import MailClaim, MailLane
+from app.spool.workers.claims import MailClaim, MailLane
 from tests.app.spool.conftest import Spool
 from tests.fakes.letters import PROJECT, Letter, keep
 from tests.fakes.waiting import eventually

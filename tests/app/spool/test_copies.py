@@ -13,7 +13,7 @@ from app.ids import new_drain_id
 from app.messages import Message, Status
 from app.spool.codec import MESSAGE
 from app.spool.replies import as_bytes, as_list
-from app.spool.work.claims import Claim, MailClaim, MailLane
+from app.spool.workers.claims import Claim, MailClaim, MailLane
 from tests.app.spool.conftest import Spool
 from tests.app.spool.test_lanes import (
     END,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from app.messages import Status
-from app.spool.work.claims import MailClaim
-from app.spool.work.lanes import Fenced
+from app.spool.workers.claims import MailClaim
+from app.spool.workers.lanes import Fenced
 from tests.app.spool.conftest import Spool
 from tests.app.spool.test_lanes import END, GO_ON, became, begin, lease_ends, put_back, take_over
 from tests.fakes.letters import Letter, keep

@@ -11,8 +11,8 @@ import pytest
 from app.ids import ProjectId, new_drain_id
 from app.messages import Stream
 from app.spool.replies import as_bytes
-from app.spool.work.claims import MailClaim, parse_lane
-from app.spool.work.lanes import Closing, Settlement, Site
+from app.spool.workers.claims import MailClaim, parse_lane
+from app.spool.workers.lanes import Closing, Settlement, Site
 from tests.app.spool.conftest import Spool
 from tests.app.spool.parts import FREE, claim, pass_time, put_back
 from tests.fakes.letters import Letter, keep

@@ -10,8 +10,15 @@ from app.events import EventType
 from app.ids import DrainId, EndpointId, ProjectId, new_drain_id
 from app.messages import RecipientState, Status, Stream
 from app.spool.replies import as_int, as_list, as_text
-from app.spool.work.claims import Claim, EndpointLane, MailClaim, MailLane, ParcelClaim, parse_lane
-from app.spool.work.lanes import Closing, Fenced, Settlement
+from app.spool.workers.claims import (
+    Claim,
+    EndpointLane,
+    MailClaim,
+    MailLane,
+    ParcelClaim,
+    parse_lane,
+)
+from app.spool.workers.lanes import Closing, Fenced, Settlement
 from tests.app.spool.conftest import Spool
 from tests.fakes.letters import PROJECT, Letter, keep, queued
 from tests.fakes.waiting import eventually

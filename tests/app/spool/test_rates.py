@@ -11,8 +11,8 @@ import pytest
 from app.ids import ProjectId, new_drain_id
 from app.messages import Stream
 from app.spool.replies import as_int, as_list, as_text
-from app.spool.work.claims import MailClaim, MailLane
-from app.spool.work.lanes import Closing, Settlement, Site
+from app.spool.workers.claims import MailClaim, MailLane
+from app.spool.workers.lanes import Closing, Settlement, Site
 from tests.app.spool.conftest import Spool
 from tests.app.spool.parts import FREE, claim, clock_looks, pass_time, put_back
 from tests.fakes.letters import PROJECT, Letter, keep

@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 from app import messages
 from app.ids import EndpointId, MessageId, new_drain_id
 from app.messages import Message, Status
-from app.spool.work.claims import Claim, EndpointLane, MailClaim, parse_lane
-from app.spool.work.lanes import Settlement
-from app.spool.work.reports import Notice, ReportClaim, ReportLane
+from app.spool.workers.claims import Claim, EndpointLane, MailClaim, parse_lane
+from app.spool.workers.lanes import Settlement
+from app.spool.workers.reports import Notice, ReportClaim, ReportLane
 from tests.app.spool.conftest import Spool
 from tests.app.spool.test_lanes import END, GO_ON, became, begin, lease_ends, woken
 from tests.fakes.letters import PROJECT, Letter

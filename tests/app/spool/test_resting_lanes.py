@@ -10,9 +10,9 @@ import pytest
 
 from app.ids import new_drain_id
 from app.spool.scripts import Scripts
-from app.spool.work.claims import MailClaim, parse_lane
-from app.spool.work.lanes import Closing, Settlement
-from app.spool.work.sources import Asked, Candidate, NoneFree, SourceBook, SourceRest
+from app.spool.workers.claims import MailClaim, parse_lane
+from app.spool.workers.lanes import Closing, Settlement
+from app.spool.workers.sources import Asked, Candidate, NoneFree, SourceBook, SourceRest
 from tests.app.spool.conftest import Spool, spool_settings
 from tests.app.spool.parts import FREE, SITE, claim, clock_looks, end, pass_time, put_back
 from tests.fakes.letters import Letter, keep

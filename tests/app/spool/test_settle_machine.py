@@ -14,8 +14,8 @@ from app.events import EventType
 from app.ids import MessageId, new_drain_id
 from app.messages import TRANSITIONS, RecipientState, Status, Stream
 from app.spool.replies import as_bytes, as_int, as_list, as_text
-from app.spool.work.claims import MailClaim, MailLane
-from app.spool.work.lanes import Closing, Fenced, Settled, Settlement
+from app.spool.workers.claims import MailClaim, MailLane
+from app.spool.workers.lanes import Closing, Fenced, Settled, Settlement
 from tests.app.spool.machine import LEASE, SpoolMachine, members
 from tests.app.spool.parts import pass_time
 from tests.fakes.letters import PROJECT, Letter, keep, queued

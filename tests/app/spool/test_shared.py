@@ -16,7 +16,7 @@ from app.messages import Message, Stream
 from app.spool.client import Redis
 from app.spool.replies import as_bytes, as_int, as_list
 from app.spool.store import Keeping
-from app.spool.work.claims import MailClaim, MailLane
+from app.spool.workers.claims import MailClaim, MailLane
 from tests.app.spool.conftest import Spool
 from tests.app.spool.parts import end, pass_time, put_back
 from tests.app.spool.test_settle_machine import DOMAINS, SettleMachine

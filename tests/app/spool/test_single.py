@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from app.messages import Status
-from app.spool.work.claims import MailClaim
+from app.spool.workers.claims import MailClaim
 from tests.app.spool.conftest import Spool
 from tests.app.spool.test_copies import kept
 from tests.app.spool.test_lanes import (

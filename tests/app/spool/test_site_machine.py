@@ -13,8 +13,8 @@ from hypothesis.stateful import invariant, precondition, rule, run_state_machine
 from app.ids import ProjectId, new_drain_id
 from app.messages import Stream
 from app.spool.replies import as_list, as_text
-from app.spool.work.claims import MailClaim, MailLane, parse_lane
-from app.spool.work.lanes import Closing, Fenced, Settlement, Site
+from app.spool.workers.claims import MailClaim, MailLane, parse_lane
+from app.spool.workers.lanes import Closing, Fenced, Settlement, Site
 from tests.app.spool.machine import LEASE, SpoolMachine, members
 from tests.app.spool.parts import FREE, pass_time
 from tests.fakes.letters import Letter, keep

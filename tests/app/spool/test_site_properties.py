@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from app.ids import ProjectId, new_drain_id
 from app.spool.replies import as_list, as_text
-from app.spool.work.claims import MailClaim, MailLane, parse_lane
-from app.spool.work.lanes import Closing, Settlement, Site
+from app.spool.workers.claims import MailClaim, MailLane, parse_lane
+from app.spool.workers.lanes import Closing, Settlement, Site
 from tests.app.spool.conftest import Spool
 from tests.app.spool.parts import FREE, claim, pass_time, put_back
 from tests.fakes.letters import Letter, keep

@@ -7,8 +7,8 @@ import pytest
 from app.ids import ProjectId, new_drain_id
 from app.messages import Stream
 from app.spool.replies import as_int
-from app.spool.work.claims import MailClaim
-from app.spool.work.lanes import Closing, Fenced, Settlement, Site
+from app.spool.workers.claims import MailClaim
+from app.spool.workers.lanes import Closing, Fenced, Settlement, Site
 from tests.app.spool.conftest import Spool
 from tests.app.spool.parts import FREE, SITE, claim, clock_looks, end, pass_time, put_back
 from tests.fakes.letters import Letter, keep

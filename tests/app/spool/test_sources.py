@@ -14,9 +14,9 @@ from app.ids import new_drain_id
 from app.messages import Stream
 from app.spool.replies import as_int, as_list
 from app.spool.scripts import Scripts
-from app.spool.work.claims import MailClaim, MailLane
-from app.spool.work.lanes import Closing, Settlement
-from app.spool.work.sources import Asked, Candidate, Chosen, NoneFree, SourceBook, SourceRest
+from app.spool.workers.claims import MailClaim, MailLane
+from app.spool.workers.lanes import Closing, Settlement
+from app.spool.workers.sources import Asked, Candidate, Chosen, NoneFree, SourceBook, SourceRest
 from tests.app.spool.conftest import Spool, spool_settings
 from tests.fakes.letters import PROJECT, Letter, keep
 from tests.fakes.waiting import eventually

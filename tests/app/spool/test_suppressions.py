@@ -15,9 +15,9 @@ from app.projects.suppressions import Entry, Suppressions, Wanted
 from app.spool.replies import as_int, as_list, as_text
 from app.spool.scripts import Scripts
 from app.spool.store import Idempotency
-from app.spool.work.claims import MailClaim, MailLane
-from app.spool.work.lanes import Closing, Settlement
-from app.spool.work.reports import INSTALLATION, ReportClaim, ReportLane
+from app.spool.workers.claims import MailClaim, MailLane
+from app.spool.workers.lanes import Closing, Settlement
+from app.spool.workers.reports import INSTALLATION, ReportClaim, ReportLane
 from tests.app.spool.conftest import Spool, spool_settings
 from tests.fakes.letters import PROJECT, Letter, keep
 

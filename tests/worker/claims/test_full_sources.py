@@ -10,7 +10,7 @@ from app.messages import RecipientState, Status, Stream
 from app.settings import DkimSettings, RedisSettings, Settings
 from app.settings.delivering import DeliverySettings, DnsSettings
 from app.spool.client import Redis
-from app.spool.work.claims import MailClaim, MailLane
+from app.spool.workers.claims import MailClaim, MailLane
 from tests.fakes.dns import DnsServer
 from tests.fakes.letters import PROJECT, Letter
 from worker.claims.share import share_of

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from app.ids import new_drain_id
 from app.messages import Stream
-from app.spool.work.claims import MailLane
+from app.spool.workers.claims import MailLane
 from tests.app.spool.conftest import Spool, spool
 from tests.fakes.letters import PROJECT, Letter, keep
 from tests.fakes.waiting import eventually

@@ -11,7 +11,7 @@ from app.events import Peer
 from app.ids import DrainId
 from app.mail.reply import parse_reply
 from app.messages import RecipientState, Stream
-from app.spool.work.claims import MailClaim, MailLane
+from app.spool.workers.claims import MailClaim, MailLane
 from tests.fakes.letters import PROJECT, Letter
 from worker.claims.share import Share
 from worker.outcomes.classify import Phase, classify

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from app.events import SuppressionReason
 from app.ids import DrainId
 from app.messages import RecipientState, Stream, Suppression
-from app.spool.work.claims import MailClaim, MailLane
+from app.spool.workers.claims import MailClaim, MailLane
 from tests.fakes.letters import PROJECT, Letter
 from worker.claims.suppressed import spared, with_suppressed
 from worker.outcomes.outcome import Outcome, Verdict

@@ -23,8 +23,8 @@ from app.spool.inquiries import Inquiries
 from app.spool.jobs import Alarm, arq_pool
 from app.spool.replies import as_bytes, as_int
 from app.spool.scripts import Scripts
-from app.spool.work.claims import EndpointLane, ParcelClaim
-from app.spool.work.lanes import Lanes
+from app.spool.workers.claims import EndpointLane, ParcelClaim
+from app.spool.workers.lanes import Lanes
 from tests.fakes.identity import PlainKeys, domains_of
 from tests.fakes.waiting import eventually
 from tests.worker.identity.servers import Names, name_servers

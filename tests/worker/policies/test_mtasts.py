@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from postfix_mta_sts_resolver import utils  # type: ignore[import-untyped]  # it has no types
 
-from app.spool.work.policies import Mode, StsPolicy
+from app.spool.workers.policies import Mode, StsPolicy
 from worker.policies.mtasts import PolicyError, Rules, lists, parse_policy, parse_record
 
 GOOD = (

@@ -8,7 +8,7 @@ import pytest
 
 from app.events import Category, TlsPolicy
 from app.messages import TlsWish
-from app.spool.work.policies import Mode, StsPolicy
+from app.spool.workers.policies import Mode, StsPolicy
 from worker.policies.policy import OPPORTUNISTIC, Dane, Policy, Proof, Terms, decide
 from worker.routing.answers import Failed, Tlsa
 

@@ -17,7 +17,7 @@ from app.settings.delivering import DnsSettings, TlsSettings
 from app.spool.client import Redis
 from app.spool.replies import as_int, as_text
 from app.spool.scripts import Scripts
-from app.spool.work.policies import Mode, PolicyShelf, StsPolicy
+from app.spool.workers.policies import Mode, PolicyShelf, StsPolicy
 from tests.fakes.dns import DnsServer, Trouble
 from tests.fakes.policyhost import ENFORCED, PolicyHost
 from tests.fakes.valkey import ValkeyServer

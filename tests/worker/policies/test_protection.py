@@ -17,7 +17,7 @@ from app.settings import DkimSettings, RedisSettings, Settings
 from app.settings.delivering import DeliverySettings, DnsSettings, TlsSettings
 from app.spool.client import Redis
 from app.spool.scripts import Scripts
-from app.spool.work.policies import PolicyShelf
+from app.spool.workers.policies import PolicyShelf
 from tests.fakes.dns import DnsServer, Trouble
 from tests.fakes.policyhost import ENFORCED, PolicyHost
 from tests.fakes.valkey import ValkeyServer

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from app.settings.delivering import DnsSettings, TlsSettings
 from app.spool.client import Redis
 from app.spool.scripts import Scripts
-from app.spool.work.policies import PolicyShelf
+from app.spool.workers.policies import PolicyShelf
 from tests.app.spool.conftest import spool_settings
 from tests.fakes.dns import DnsServer
 from worker.policies.fetching import Fetcher

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from app.ids import DrainId, MessageId
 from app.mail.reply import Reply
 from app.messages import Field, Message, OnUnknown, RecipientState, Status, Stream
-from app.spool.work.claims import MailClaim, MailLane
-from app.spool.work.lanes import Settlement
-from app.spool.work.reports import Notice
+from app.spool.workers.claims import MailClaim, MailLane
+from app.spool.workers.lanes import Settlement
+from app.spool.workers.reports import Notice
 from tests.fakes.letters import PROJECT
 from tests.worker.reports.told import NOW, failed, late, message, state
 from worker.outcomes.outcome import Outcome, Verdict

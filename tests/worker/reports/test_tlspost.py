@@ -24,8 +24,8 @@ from app.settings import ReportSettings, Settings, WebhookSettings
 from app.settings.delivering import DeliverySettings, TlsSettings
 from app.spool.codec import MESSAGE
 from app.spool.replies import as_bytes, as_list
-from app.spool.work.claims import MailClaim, MailLane
-from app.spool.work.reports import INSTALLATION, TlsClaim, TlsLane
+from app.spool.workers.claims import MailClaim, MailLane
+from app.spool.workers.reports import INSTALLATION, TlsClaim, TlsLane
 from tests.app.mail.verifiers import dkimpy_accepts
 from tests.app.spool.conftest import Spool, spool, spool_settings
 from tests.fakes.dns import DnsServer, Trouble

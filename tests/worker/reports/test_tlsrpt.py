@@ -15,9 +15,9 @@ from app.ids import new_drain_id
 from app.settings import RedisSettings
 from app.spool.client import Redis
 from app.spool.scripts import Scripts
-from app.spool.work.lanes import Lanes
-from app.spool.work.policies import Mode, PolicyShelf, StsPolicy
-from app.spool.work.reports import TlsClaim, TlsLane, TlsLedger
+from app.spool.workers.lanes import Lanes
+from app.spool.workers.policies import Mode, PolicyShelf, StsPolicy
+from app.spool.workers.reports import TlsClaim, TlsLane, TlsLedger
 from tests.app.spool.conftest import Spool, spool, spool_settings
 from tests.fakes.dns import DnsServer, Trouble
 from tests.fakes.valkey import ValkeyServer

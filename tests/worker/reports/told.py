@@ -13,7 +13,7 @@ from email.policy import default
 from app.events import Category, Delivery, Peer
 from app.mail.reply import Reply
 from app.messages import Field, Message, Recipient, RecipientState, Status
-from app.spool.work.reports import Notice
+from app.spool.workers.reports import Notice
 from tests.fakes.letters import Letter
 
 ACCEPTED_AT = datetime(2026, 1, 31, 12, tzinfo=UTC)

@@ -20,7 +20,7 @@ from app.spool.client import Argument, Redis, Reply
 from app.spool.codec import ATTEMPT, EVENT, MESSAGE, STATE, SUPPRESSION, Unreadable, encode_fact
 from app.spool.replies import as_bytes, as_int, as_list, as_text
 from app.spool.scripts import Scripts
-from app.spool.work.claims import (
+from app.spool.workers.claims import (
     Claim,
     Lane,
     MailClaim,
@@ -31,7 +31,7 @@ from app.spool.work.claims import (
     read_claim,
     with_doubt,
 )
-from app.spool.work.reports import ReportClaim, TlsClaim
+from app.spool.workers.reports import ReportClaim, TlsClaim
 
 _log = structlog.get_logger(__name__)
 

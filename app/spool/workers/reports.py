@@ -1,7 +1,7 @@
 """Reports that wait to be written, and what they will tell.
 
 Delivery reports (RFC 3464) wait in a lane for each project, TLS reports (RFC 8460) in one for the installation.
-Both are claimed and settled like everything that waits (`app.spool.work.lanes`).
+Both are claimed and settled like everything that waits (`app.spool.workers.lanes`).
 """
 
 from __future__ import annotations

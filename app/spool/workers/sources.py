@@ -9,7 +9,7 @@ from datetime import date, timedelta
 from app.spool.client import Argument, Redis
 from app.spool.replies import as_list
 from app.spool.scripts import Scripts
-from app.spool.work.claims import MailLane
+from app.spool.workers.claims import MailLane
 
 _EPOCH = date(1970, 1, 1)
 

@@ -13,7 +13,7 @@ from app.messages import Message, RecipientState, Stream, Suppression
 from app.spool.client import Reply
 from app.spool.codec import MESSAGE, STATE, SUPPRESSION, decode_fact
 from app.spool.replies import as_bytes, as_int, as_list, as_text
-from app.spool.work.reports import (
+from app.spool.workers.reports import (
     ReportClaim,
     ReportLane,
     TlsClaim,
