@@ -205,6 +205,7 @@ def _environment(valkey: ValkeyServer, dns: DnsServer, smtp_port: int) -> dict[s
         "PILLARBOX_WEBHOOKS__RETRY_AFTER": "[0.3, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3]",
         "PILLARBOX_WEBHOOKS__BACK_OFF": "[0.2]",
         "PILLARBOX_DKIM__REQUIRED": "false",
+        "PILLARBOX_DOMAINS__REQUIRED": "false",
         "PILLARBOX_SECRETS__KEY": "5f" * 32,
         "PILLARBOX_UNSUBSCRIBE__BASE_URL": UNSUBSCRIBE_URL,
         **{f"PILLARBOX_DELIVERY__TIMEOUTS__{name}": "20" for name in timeouts},
