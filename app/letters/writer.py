@@ -67,12 +67,8 @@ class Writer:
     patterns: Patterns = field(default_factory=Patterns)
     links: Links = field(default_factory=Links)
 
-    async def write(self, draft: AnyDraft, message: Message) -> Letter:
-        """Return the message with its bytes. Raises InvalidRequest or TooLarge."""
-        return (await self.written(draft, message)).letter
-
     async def written(self, draft: AnyDraft, message: Message) -> Written:
-        """Return the same beside what it was composed from."""
+        """Return the message with its bytes, and what it was composed from. Raises InvalidRequest or TooLarge."""
         outline = await self.outline(draft, message)
         if outline.is_large:
             return Written(outline, await asyncio.to_thread(self.composed, outline))

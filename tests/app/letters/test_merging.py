@@ -77,7 +77,7 @@ def written(merge: Draft, keyring: Keyring | None = None, most: int = MOST) -> L
     message = letters.Letter(to=to, is_merged=True).message()
     message = replace(message, subject=merge.subject)
     writer = Writer(keyring or Keyring(KeyFolder(None)), _closed_workshop(settings), settings)
-    return asyncio.run(writer.write(merge, message))
+    return asyncio.run(writer.written(merge, message)).letter
 
 
 def reread(raw: bytes) -> EmailMessage:
@@ -155,7 +155,7 @@ def test_each_copy_has_a_message_id_of_its_own_that_stays() -> None:
     settings = Settings(dkim=DkimSettings(required=False))
     message = letters.Letter(to=(ANN, BOB, CAT), is_merged=True).message()
     writer = Writer(Keyring(KeyFolder(None)), _closed_workshop(settings), settings)
-    first, again = (asyncio.run(writer.write(merge, message)) for _ in range(2))
+    first, again = (asyncio.run(writer.written(merge, message)).letter for _ in range(2))
     unique = message.id.removeprefix("msg_")
     assert [reread(raw)["Message-ID"] for raw in first.copies] == [
         f"<{unique}.{index}@example.com>" for index in range(3)

@@ -29,7 +29,9 @@ async def written(
 ) -> dict[str, str]:
     """Return the parts of the mail by their type."""
     writer = Writer(Keyring(KeyFolder(None)), workshop, settings)
-    letter = await writer.write(Draft(ADA, (ADA,), text=text, html=html), Letter().message())
+    letter = (
+        await writer.written(Draft(ADA, (ADA,), text=text, html=html), Letter().message())
+    ).letter
     mail = message_from_bytes(letter.common, EmailMessage, policy=policy.default)
     parts = [part for part in mail.walk() if not part.is_multipart()]
     return {part.get_content_type(): str(part.get_content()).strip() for part in parts}
@@ -156,7 +158,7 @@ async def test_each_copy_of_a_merge_has_a_text_with_its_values(
     if "<p %}" in html:
         draft = replace(draft, html=html.replace("rows <p", "1 < 2"))
     writer = Writer(Keyring(KeyFolder(None)), workshop, Settings(dkim=UNSIGNED))
-    letter = await writer.write(draft, Letter(to=tuple(names), is_merged=True).message())
+    letter = (await writer.written(draft, Letter(to=tuple(names), is_merged=True).message())).letter
     for raw, name in zip(letter.copies, names.values(), strict=True):
         mail = message_from_bytes(raw, EmailMessage, policy=policy.default)
         plain = mail.get_body(("plain",))
